@@ -17,6 +17,7 @@ content is made of `description`. `state_dict.find` says which state dict in it 
     entries.py      the state dicts of a file, and how well each fits a model
     objects/        objects that a file holds whole: a pickled module's state dict, what else holds one
     description.py  what a file holds, each tensor by where its bytes lie
+    stored_part.py  a box of a tensor in a file, by where its bytes lie
     bytes_equal.py  whether two tensors have the same bytes
     progress.py     how far a load, save or comparison is
     records.py      what these functions give

@@ -197,9 +197,9 @@ class PlanEntry(Record):
         path: In the model; None for one that only the file has.
         source: Name in the file; None for one that only the model has.
         status: ``"match"``, ``"renamed"``, ``"dtype_cast"``, ``"converted"`` and ``"tied"`` will be loaded;
-            ``"shape_mismatch"``, ``"missing"``, ``"unexpected"`` and ``"sharded"`` (a DTensor for instance) won't.
-            ``"own_code"`` is given to code of its module's own, which the plan doesn't run: one side may have no name
-            for it.
+            ``"shape_mismatch"``, ``"missing"`` and ``"unexpected"`` won't. ``"sharded"`` is spread over ranks, and what
+            each has of it is cut from the file's; it isn't loaded where ``reason`` says why it can't be. ``"own_code"``
+            is given to code of its module's own, which the plan doesn't run: one side may have no name for it.
         suggestion: For a missing one, the source that `LoadPlan.renames` has for it.
         shape: In the model, or None.
         dtype: In the model, or None.
@@ -226,13 +226,18 @@ class PlanEntry(Record):
     reason: str = ""
 
     @property
+    def is_loaded(self) -> bool:
+        """Whether a load takes it."""
+        return self.status in LOADED and not (self.status == "sharded" and self.reason)
+
+    @property
     def has_both(self) -> bool:
         """Whether both sides have its name, with one shape and dtype."""
         is_alike = (self.shape, self.dtype) == (self.source_shape, self.source_dtype)
         return self.path is not None and self.path == self.source and is_alike
 
 
-LOADED: frozenset[Status] = frozenset({"match", "renamed", "dtype_cast", "tied", "own_code", "converted"})
+LOADED: frozenset[Status] = frozenset({"match", "renamed", "dtype_cast", "tied", "own_code", "converted", "sharded"})
 """Statuses of what a load takes."""
 
 WORST_FIRST: tuple[Status, ...] = (
@@ -279,14 +284,16 @@ class LoadPlan(Record):
         A module's own code may change that: of its names it says only that both sides have them alike.
         """
         return all(
-            (each.status in ("match", "tied") and not each.reason) or (each.status == "own_code" and each.has_both)
+            (each.status in ("match", "tied") and not each.reason)
+            or (each.status == "own_code" and each.has_both)
+            or (each.status == "sharded" and each.has_both and not each.reason)
             for each in self.entries
         )
 
     @property
     def is_complete(self) -> bool:
         """Whether a strict load would go through: every tensor of either side has its counterpart."""
-        return all((each.status in LOADED and not each.reason) or each.path in self.kept for each in self.entries)
+        return all((each.is_loaded and not each.reason) or each.path in self.kept for each in self.entries)
 
     @property
     def counts(self) -> dict[Status, int]:
@@ -321,6 +328,8 @@ class LoadReport(Record):
         verified: Whether every loaded tensor was compared with the file afterwards.
         change: The load as a change: undoable, in the history; None where it wrote nothing.
         warnings: What to know.
+        ranks: The ranks that loaded it together, each its part; none where this process's model is its own.
+        world_size: How many ranks the job has.
     """
 
     plan: LoadPlan
@@ -332,6 +341,8 @@ class LoadReport(Record):
     left: tuple[str, ...] = ()
     n_left_elements: int = 0
     optimizer: OptimizerState | None = None
+    ranks: tuple[int, ...] = ()
+    world_size: int = 1
 
     @property
     def n_left(self) -> int:
@@ -374,6 +385,9 @@ class SaveReport(Record):
         seconds: How long it took.
         warnings: What to know.
         optimizer: What was saved of the optimizer; None where none was passed.
+        ties: Names of tensors that weren't written again, each with the name that it was written under.
+        ranks: Those that saved it together; none where it is this process's own.
+        world_size: How many ranks there are.
     """
 
     paths: tuple[str, ...]
@@ -384,6 +398,9 @@ class SaveReport(Record):
     seconds: float
     warnings: tuple[str, ...] = ()
     optimizer: OptimizerState | None = None
+    ties: tuple[tuple[str, str], ...] = ()
+    ranks: tuple[int, ...] = ()
+    world_size: int = 1
     _recipes: tuple[Recipe, Recipe] | None = None
 
     def to_code(self, name: str = "net", optimizer: str = "optimizer") -> str:

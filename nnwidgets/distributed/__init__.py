@@ -11,7 +11,7 @@ brings the answers that come in time, and `merging` makes them one.
     answering.py  what one rank answers
     changes.py    a change of a model over ranks, by all of them or by none
     held_changes.py  what a rank has prepared and set aside
-    change_json.py  changes and histories of ranks as JSON, and made one
+    checkpoints.py  plans and comparisons with a file, asked from outside
     inputs.py     what a forward is given, sent to ranks
     shares.py     which part of a tensor is here
     tiles.py      what is here of a window of a tensor seen as a matrix

@@ -13,9 +13,9 @@ from typing import Any
 import torch
 from torch import nn
 
-from nnwidgets.distributed import change_json, held_changes
+from nnwidgets.distributed import checkpoints, held_changes
 from nnwidgets.distributed.inputs import from_json
-from nnwidgets.distributed.merging import traces
+from nnwidgets.distributed.merging import change_json, traces
 from nnwidgets.distributed.merging.tree_json import kinds_of, to_json
 from nnwidgets.distributed.merging.trees import digest_of, facts_of
 from nnwidgets.distributed.shares import (
@@ -236,6 +236,8 @@ _ANSWERS: dict[str, Callable[[nn.Module, Mapping[str, Any]], Said]] = {
     "here": _here,
     "history": _history,
     "trace": _trace,
+    "plan": checkpoints.plan_here,
+    "diff": checkpoints.diff_here,
     "prepare": held_changes.prepare,
     "renew": held_changes.renew,
     "commit": held_changes.commit,

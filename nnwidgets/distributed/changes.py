@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import Any, Protocol
 
 from torch import nn
 
-from nnwidgets.distributed import change_json
+from nnwidgets.checkpoint import load
 from nnwidgets.distributed.inputs import to_json
+from nnwidgets.distributed.merging import change_json
+from nnwidgets.distributed.merging.plans_and_diffs import report_of
 from nnwidgets.distributed.merging.tensors import WholeTensors
 from nnwidgets.distributed.sources.source import Missing
 from nnwidgets.edit import Change, apply, assign, freeze, init, redo, undo, unfreeze
@@ -23,7 +27,7 @@ from nnwidgets.edit.rng import draw_seed
 from nnwidgets.errors import InvalidTargetError, NNWidgetsError, RankMissingError, RanksDisagreeError
 from nnwidgets.formatting import inert, rank_names
 
-CHANGES: dict[str, Callable[..., Change]] = {
+CHANGES: dict[str, Callable[..., Any]] = {
     "init": init,
     "assign": assign,
     "freeze": freeze,
@@ -31,6 +35,7 @@ CHANGES: dict[str, Callable[..., Change]] = {
     "apply": apply,
     "undo": undo,
     "redo": redo,
+    "load": load,
 }
 
 
@@ -42,7 +47,7 @@ def change_here(
     *,
     world_size: int,
     seconds: float,
-) -> Change:
+) -> Any:
     """Change this rank's part of a model, as all ranks of the process group do, which run the same line.
 
     Args:
@@ -70,7 +75,7 @@ Replies = Mapping[int, Mapping[str, Any]]
 
 def change_from_here(
     ask: Asks, function: str, arguments: tuple[Any, ...], options: Mapping[str, Any], *, seconds: float
-) -> Change:
+) -> Any:
     """Change a model of ranks that this process is none of: prepare on all, see that they agree, commit on all.
 
     Args:
@@ -85,6 +90,7 @@ def change_from_here(
         RanksDisagreeError: They would do different things.
     """
     given = dict(options)
+    arguments = with_path(arguments) if function == "load" else arguments
     if function == "init" and given.get("seed") is None:
         given["seed"] = draw_seed()
     if given.get("optimizer") is not None or function == "apply":
@@ -127,7 +133,18 @@ def change_from_here(
         )
     with suppress(NNWidgetsError):  # who isn't reached holds it until the next change
         ask("release", change={"number": number})
-    return replace(change, _numbers=Numbers(_known(before), _known(_stats(ask, change))))
+    change = replace(change, _numbers=Numbers(_known(before), _known(_stats(ask, change))))
+    if function != "load":
+        return change
+    return report_of({rank: each["report"] for rank, each in replies.items()}, change)
+
+
+def with_path(arguments: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Arguments that begin with a path, as ranks find it: what is seen from here by its whole path."""
+    if not arguments or not isinstance(arguments[0], str | os.PathLike):
+        return arguments
+    path = Path(os.fsdecode(arguments[0]))
+    return str(path.absolute()) if path.exists() else str(path), *arguments[1:]
 
 
 _LONGEST_CHANGE = 600.0

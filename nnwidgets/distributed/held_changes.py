@@ -9,13 +9,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from torch import nn
 
-from nnwidgets.distributed import change_json
+from nnwidgets.checkpoint import LoadReport
 from nnwidgets.distributed.changes import CHANGES
 from nnwidgets.distributed.inputs import from_json
+from nnwidgets.distributed.merging import change_json
 from nnwidgets.distributed.shares import flat_shares, place_in_group, rows_said, share_of
 from nnwidgets.edit import Change
 from nnwidgets.edit.log import log_of
@@ -50,6 +52,13 @@ class HeldChange:
         """The notebook gives one where it matters."""
         return drawn
 
+    def beat(self) -> None:
+        """The notebook waits for as long as it said."""
+
+    def begin(self, said: str) -> bool:  # noqa: ARG002 - nothing is said yet
+        """It will be set aside, for which what it writes over has to be kept."""
+        return False
+
     def settle(self, said: str, step: Step) -> bool:
         """Set it aside."""
         step.set_aside()
@@ -73,13 +82,18 @@ def prepare(module: nn.Module, body: Mapping[str, Any]) -> Said:
     log.held = None  # one that was prepared before is let go
     with agreed_by(held):
         try:
-            change = CHANGES[asked["function"]](module, *arguments, **options)
+            made = CHANGES[asked["function"]](module, *arguments, **options)
         except TypeError as error:  # it takes no such arguments
             raise InvalidTargetError(f"{asked['function']}: {inert(str(error), 200)}.") from None
     if held.step is not None:
         log.held = held
         held.seen = time.monotonic()
-    return {"does": held.said, "change": change_json.to_json(change)} | _previewed(module, change)
+    if not isinstance(made, LoadReport):
+        return {"does": held.said, "change": change_json.to_json(made)} | _previewed(module, made)
+    if made.change is None:
+        raise InvalidTargetError("There is nothing to load into.")
+    report = replace(made, change=None)
+    return {"does": held.said, "change": change_json.to_json(made.change), "report": report.to_dict()}
 
 
 def _previewed(module: nn.Module, change: Change) -> Said:

@@ -14,11 +14,13 @@ from typing import Any
 import torch.distributed as dist
 from torch import nn
 
-from nnwidgets.distributed import change_json, merging
+from nnwidgets.distributed import merging
 from nnwidgets.distributed.answering import answer, check_versions, traced, tree_said
 from nnwidgets.distributed.changes import CHANGES, change_from_here, change_here
+from nnwidgets.distributed.checkpoints import ask_file, file_here
 from nnwidgets.distributed.inputs import to_json
 from nnwidgets.distributed.job import Served, checked_token, open_doors, served_at
+from nnwidgets.distributed.merging import change_json
 from nnwidgets.distributed.serving.door import Door
 from nnwidgets.distributed.sources.ipyparallel import EngineSource, is_ipyparallel
 from nnwidgets.distributed.sources.process_group import ProcessGroupSource
@@ -32,10 +34,10 @@ from nnwidgets.introspect.checks.findings import worst_first
 from nnwidgets.introspect.handles import Handle, Handles, ModelHandle
 from nnwidgets.introspect.module_tree.nodes import ModuleTree
 from nnwidgets.introspect.module_tree.tree import tree
-from nnwidgets.introspect.records import Finding, Findings, TensorEntry, TensorStats, TieGroup, TieGroups
+from nnwidgets.introspect.records import Finding, Findings, TensorStats, TieGroup, TieGroups
 from nnwidgets.introspect.safe_access.frames import local_variable, outwards
 from nnwidgets.introspect.safe_access.objects import is_module
-from nnwidgets.introspect.stats_table import StatsRow, StatsTable, row_of
+from nnwidgets.introspect.stats_table import StatsTable
 from nnwidgets.introspect.tracing.trace_record import Trace
 
 _NUMBERS = itertools.count()
@@ -335,11 +337,15 @@ class RankedModel(ModelHandle):
         """What a public function gives of the whole model."""
         if function == "trace":
             return self._trace(arguments, options)
+        if function in ("plan", "diff") and not self.ranks.is_in_group:
+            return ask_file(self.ask, function, arguments, options, self.ranks.timeout)
         if function in CHANGES and not self.ranks.is_in_group:
             return change_from_here(self.ask, function, arguments, options, seconds=self.ranks.timeout)
-        if function in CHANGES:
+        if function in CHANGES or function in ("plan", "diff"):
             if self.module is None:
                 raise _no_module(self.name)
+            if function not in CHANGES:
+                return file_here(self.module, function, arguments, options)
             seconds = self.ranks.timeout
             return change_here(
                 self.module, function, arguments, options, world_size=self.ranks.world_size, seconds=seconds
@@ -348,7 +354,7 @@ class RankedModel(ModelHandle):
             so = " with these arguments" if function in _OF_MODEL else ""
             raise InvalidTargetError(
                 f"{function} of a model over ranks isn't possible{so}.",
-                hint=f"{', '.join((*_OF_MODEL, *CHANGES))} and trace are.",
+                hint=f"{', '.join((*_OF_MODEL, *CHANGES))}, plan, diff and trace are.",
             )
         return getattr(self, f"_{function}")()
 
@@ -434,7 +440,7 @@ class RankedModel(ModelHandle):
         for entry in whole.tensors:
             at = first.get(entry.path, entry.path)
             gradient = found.get(f"{at}.grad", "")
-            rows.append(_row(entry, found[at], gradient, first.get(entry.path, "")))
+            rows.append(merging.tensors.row_of_whole(entry, found[at], gradient, first.get(entry.path, "")))
         return StatsTable(rows, whole)
 
     def _history(self) -> History:
@@ -458,17 +464,6 @@ class RankedModel(ModelHandle):
 _LONGEST_FORWARD = 60.0
 """Seconds that a forward may take before a rank that is in it counts as missing."""
 _OF_MODEL = ("tree", "ties", "stats", "check", "history")
-
-
-def _row(entry: TensorEntry, found: TensorStats | str, gradient: TensorStats | str, tied_to: str) -> StatsRow:
-    """A tensor's row in the table of all."""
-    notes = [entry.held.how] if entry.held is not None else []
-    if isinstance(found, str):
-        notes.append(found)
-    elif found.of != "all":
-        notes.append(f"numbers of {found.of}")
-    measured, of_gradient = (None if isinstance(each, str) else each for each in (found, gradient))
-    return row_of(entry, measured, notes, gradient=of_gradient, tied_to=tied_to)
 
 
 class RankedTensor(Handle):

@@ -28,6 +28,8 @@ PATIENCE = 4.0
 """Seconds that a rank waits for the others, unless told otherwise."""
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.0002, 0.01
+_BEAT_SECONDS = 0.5
+_BEATING = 4
 _GO, _OFF, _DIFFER, _REFUSED = "go", "off ", "differ", "refused "
 _turns: weakref.WeakKeyDictionary[Any, dict[str, int]] = weakref.WeakKeyDictionary()
 """Of each store, how many times ranks met on it, by the names of the meetings."""
@@ -70,6 +72,7 @@ class Meeting:
         self._name = f"{name}/{whose}"
         self._held, self._turns = PrefixStore(f"nnwidgets/{self._name}", store), _turns.setdefault(store, {})
         self._me, self._began = dist.get_rank(), time.monotonic()
+        self._beaten, self._n_beats = 0.0, 0
         self.is_on = False
         self.turn = self._turns.get(self._name, 0)
         try:
@@ -90,6 +93,18 @@ class Meeting:
         except RuntimeError:
             raise self._gone() from None
 
+    def beat(self) -> None:
+        """Tell those that wait that this rank is on its way; may be called as often as there is something done."""
+        now = time.monotonic()
+        if now - self._beaten > _BEAT_SECONDS and not self.is_on:
+            self._beaten, self._n_beats = now, self._n_beats + 1
+            with suppress(RuntimeError):  # the store is gone, which the meeting will find
+                self._held.set(f"{self.turn}/beat/{self._me}", str(self._n_beats))
+
+    def afterwards(self) -> Any:
+        """A part of the store for what those who met do next, which nothing else uses."""
+        return PrefixStore(f"{self.turn}/next", self._held)
+
     def refuse(self, why: str) -> None:
         """Tell the others that this rank won't come, and why."""
         if self.is_on or self._turns.get(self._name, 0) > self.turn:
@@ -106,14 +121,18 @@ class Meeting:
             RanksDisagreeError: They say different things.
         """
         began = time.monotonic()
-        patience = max(self._seconds, began - self._began)  # others may take as long for what led here
+        # Others may take as long for what led here; those that beat are waited for as long as they do.
+        patience = max(self._seconds, (began - self._began) / (_BEATING if self._n_beats else 1))
         try:
             self._held.set(f"{self.turn}/{self._me}", said)
             if self._held.check([f"{self.turn}/{rank}" for rank in self.ranks]):
                 self._decide(_GO if len(set(self._said().values())) == 1 else _DIFFER)
-            if wait_for(self._held, f"{self.turn}/decided", began + patience) is None:
+            beats = self._beats_of(self.ranks)
+            while wait_for(self._held, f"{self.turn}/decided", time.monotonic() + patience) is None:
                 late = [rank for rank in self.ranks if not self._held.check([f"{self.turn}/{rank}"])]
-                self._decide(_OFF + " ".join(map(str, late)))
+                known, beats = beats, self._beats_of(late)
+                if not late or any(known.get(rank) == beats[rank] for rank in late):
+                    self._decide(_OFF + " ".join(map(str, late)))
             decided = self._decided()
             self.is_on = decided == _GO
             theirs = self._said() if decided == _DIFFER else {}
@@ -147,7 +166,9 @@ class Meeting:
             )
         if decided.startswith(_REFUSED):
             rank, _, why = json.loads(decided.removeprefix(_REFUSED))
-            return RankMissingError(f"Rank {rank} can't do it: {inert(why, 400)} {nothing}", ranks=(rank,))
+            why = inert(why, 400)
+            said = why if why.endswith((".", "…")) else f"{why}."
+            return RankMissingError(f"Rank {rank} can't do it: {said} {nothing}", ranks=(rank,))
         missing = tuple(int(rank) for rank in decided.removeprefix(_OFF).split())
         if self._me in missing:
             return RankMissingError(
@@ -162,6 +183,11 @@ class Meeting:
             ranks=missing,
             hint=hint,
         )
+
+    def _beats_of(self, ranks: Sequence[int]) -> dict[int, bytes]:
+        """What each rank has beaten last."""
+        keys = {rank: f"{self.turn}/beat/{rank}" for rank in ranks}
+        return {rank: bytes(self._held.get(key)) if self._held.check([key]) else b"" for rank, key in keys.items()}
 
     def _said(self) -> dict[int, str]:
         return {rank: bytes(self._held.get(f"{self.turn}/{rank}")).decode() for rank in self.ranks}
@@ -185,7 +211,8 @@ class Meeting:
         if self._turns.get(self._name, 0) <= self.turn:
             self._turns[self._name] = self.turn + 1
             if self._held.add(f"{self.turn}/left", 1) == len(self.ranks):
-                for key in (*self.ranks, "decided", "left", "shared"):
+                beats = (f"beat/{rank}" for rank in self.ranks)
+                for key in (*self.ranks, "decided", "left", "shared", *beats):
                     self._held.delete_key(f"{self.turn}/{key}")
 
 

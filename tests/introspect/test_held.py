@@ -291,20 +291,36 @@ def test_ties_without_data_tell_the_bytes_that_they_will_share():
     assert [group.shared_bytes for group in nnw.ties(alone)] == [128, 16]
 
 
-def test_a_plan_says_which_tensors_are_sharded_and_what_loads_them(mesh, tmp_path):
+def test_a_plan_says_which_tensors_are_sharded_and_a_load_fills_the_part_that_is_here(mesh, tmp_path):
     net = nn.Sequential(with_weight(sharded(mesh, Replicate(), Shard(0)), bias=8))
-    file = tmp_path / "net.pt"
-    torch.save({"0.weight": torch.ones(8, 4), "0.bias": torch.ones(net[0].bias.shape)}, file)
+    file, whole = tmp_path / "net.pt", torch.arange(32.0).view(8, 4)
+    torch.save({"0.weight": whole, "0.bias": torch.ones(net[0].bias.shape)}, file)
     plan = nnw.plan(net, file)
     assert plan.counts == {"sharded": 1, "match": 1}
+    assert plan.is_exact
+    assert plan.is_complete
+    assert nnw.load(net, file).n_loaded == 2
+    assert torch.equal(net[0].weight.to_local(), whole[4:])  # of rank 1
+    assert nnw.diff(net, file).is_equal
+
+
+def test_a_plan_of_what_is_spread_in_a_way_that_is_not_known_is_not_called_exact(mesh, tmp_path):
+    file = tmp_path / "net.pt"
+    torch.save({"weight": torch.ones(8, 4)}, file)
+    summands = with_weight(sharded(mesh, Partial(), Shard(0)))
+    assert not nnw.plan(summands, file).is_exact
+    with pytest.raises(nnw.CheckpointMismatchError, match="expected Shard and Replicate"):
+        nnw.load(summands, file)
+
+    stub = nn.Parameter(torch.empty(0))
+    stub.ds_shape, stub.ds_tensor = torch.Size((8, 4)), torch.ones(16)
+    stubs = with_weight(stub)
+    plan = nnw.plan(stubs, file)
+    assert plan.counts == {"sharded": 1}
     assert not plan.is_exact
-    assert not plan.is_complete
-    with pytest.raises(nnw.CheckpointMismatchError, match=r"1 sharded in the model \(0.weight\)") as caught:
-        nnw.load(net, file)
-    assert "0.weight is sharded in the model (Replicate(), Shard(0) over dp 2 × tp 2)" in caught.value.hint
-    assert "set_model_state_dict(net, state" in caught.value.hint
-    report = nnw.load(net, file, strict=False)
-    assert (report.n_loaded, report.left) == (1, ("0.weight",))
+    assert "ZeRO-3" in plan.entries[0].reason
+    with pytest.raises(nnw.CheckpointMismatchError, match=r"1 sharded in the model \(weight\)"):
+        nnw.load(stubs, file)
 
 
 @pytest.mark.filterwarnings("ignore")
@@ -355,10 +371,21 @@ def test_a_stub_of_zero_3_is_neither_saved_as_empty_nor_compared(tmp_path):
     assert nnw.save(whole, tmp_path / "net.pt").n_tensors == 2
 
 
-def test_a_shard_is_not_compared_as_if_it_were_the_whole(mesh):
+def test_a_shard_is_compared_with_the_part_of_the_other_side_that_it_is(mesh):
     part = DTensor.from_local(torch.ones(2, 4), mesh, [Shard(0), Shard(0)], run_check=False)
-    with pytest.raises(nnw.InvalidTargetError, match=r"this process has 2 × 4 of 8 × 4\. Gather it first"):
-        nnw.diff(with_weight(nn.Parameter(part)), with_weight(nn.Parameter(torch.ones(8, 4))))
+    net, whole = with_weight(nn.Parameter(part)), with_weight(nn.Parameter(torch.zeros(8, 4)))
+    with torch.no_grad():
+        whole.weight[2:4] = 1  # the rows of rank 1
+    assert nnw.diff(net, whole).is_equal
+    (changed,) = nnw.diff(with_weight(nn.Parameter(torch.ones(8, 4))), whole).changed
+    assert (changed.n_different, changed.of) == (24, "all")
+    with torch.no_grad():
+        whole.weight[3, 0] = 5
+    (changed,) = nnw.diff(whole, net).changed
+    assert (changed.n_different, changed.shapes[1], changed.of) == (1, (8, 4), "rank 1: 2 × 4 of 8 × 4")
+    summands = with_weight(DTensor.from_local(torch.ones(8, 4), mesh, [Partial(), Replicate()], run_check=False))
+    with pytest.raises(nnw.InvalidTargetError, match="can't be compared"):
+        nnw.diff(summands, whole)
 
 
 def test_a_tensor_that_stands_for_several_ranks_says_so():

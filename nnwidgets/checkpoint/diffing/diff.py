@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import nn
@@ -36,7 +36,8 @@ from nnwidgets.checkpoint.own_code.torch_load import is_equal
 from nnwidgets.checkpoint.progress import Progress, Tick, tick_of
 from nnwidgets.checkpoint.records import Described
 from nnwidgets.errors import InvalidTargetError
-from nnwidgets.formatting import short_repr
+from nnwidgets.formatting import counted, short_repr
+from nnwidgets.introspect.handles import Handle
 from nnwidgets.introspect.safe_access.frames import callers_variables, name_of
 from nnwidgets.introspect.safe_access.objects import is_a, is_module, type_name
 from nnwidgets.introspect.safe_access.tensors import plain_torch
@@ -77,7 +78,8 @@ def diff(
         The differences, from ``a`` to ``b``; a model or dict is called as the caller's variable is, else by its class.
         Tensors are equal where all bits are, so NaN equals the same NaN. A module with code of its own for state dicts
         is asked for its ``state_dict()``, as `save` asks it; extra state that is no tensor is compared by value. With a
-        mark neither is looked at: no code of the model's own runs then.
+        mark neither is looked at: no code of the model's own runs then. Of a model that is spread over ranks, what this
+        one holds is compared with the same part of the other side, and nothing is sent; ``of`` says so.
 
     Raises:
         PathNotFoundError: There is no such file, or no state dict called ``entry``, or a rename names nothing.
@@ -93,10 +95,33 @@ def diff(
         >>> found.equal, [change.path for change in found.changed]
         (('weight',), ['bias'])
     """
+    handle: Any = next((side for side in (a, b) if is_a(side, Handle)), None)
+    if handle is not None:
+        options = {"rename": rename, "entry": entry, "rtol": rtol, "atol": atol, "progress": progress}
+        made: StateDiff = handle.answer("diff", (b if handle is a else a,), {**options, "is_second": handle is b})
+        return made
     tolerance = _checked(rtol, "rtol"), _checked(atol, "atol")
     one, other = operands_of(a, b, entry)
     one.label, other.label = _told_apart((a, one.label), (b, other.label))
     return diff_of(one, other, rename=rename, tolerance=tolerance, progress=progress)
+
+
+def diff_with_sums(
+    a: SideLike,
+    b: SideLike,
+    *,
+    name: str,
+    sums: dict[str, Sums],
+    rename: Mapping[Any, str] | None = None,
+    entry: str | None = None,
+    rtol: float = 0.0,
+    atol: float = 0.0,
+) -> StateDiff:
+    """As `diff`, of a model called ``name``, with what makes one comparison of those of several parts in ``sums``."""
+    tolerance = _checked(rtol, "rtol"), _checked(atol, "atol")
+    one, other = operands_of(a, b, entry)
+    one.label, other.label = (name if is_module(side) else each.label for side, each in ((a, one), (b, other)))
+    return diff_of(one, other, rename=rename, tolerance=tolerance, sums=sums)
 
 
 def diff_of(
@@ -106,6 +131,7 @@ def diff_of(
     rename: Mapping[Any, str] | None = None,
     tolerance: tuple[float, float] = (0.0, 0.0),
     progress: Progress | None = None,
+    sums: dict[str, Sums] | None = None,
 ) -> StateDiff:
     """As `diff`, of sides that are open; closes them."""
     try:
@@ -115,13 +141,17 @@ def diff_of(
         comparable = [each for each in comparisons if each.is_comparable]
         total = sum(each.n_bytes for each in comparable)
         _run((piece for each in comparable for piece in each.pieces()), tick_of(progress, total))
-        _run((piece for each in comparable for piece in each.uncounted_pieces()), tick_of(None, 0))
+        uncounted = (piece for each in comparable for piece in each.uncounted_pieces(every=sums is not None))
+        _run(uncounted, tick_of(None, 0))
+        if sums is not None:
+            sums.update((each.name, each.sums) for each in comparable)
     finally:
         one.close()
         other.close()
     names, others = {**sides.one, **one.values}, {**sides.other, **other.values}
     values = [name for name in one.values if name in other.values]
     return StateDiff(
+        of=_of(comparisons),
         a=one.label,
         b=other.label,
         added=tuple(name for name in others if name not in names),
@@ -138,6 +168,12 @@ def diff_of(
         renames=MappingProxyType(sides.renames),
         close=tuple(each.change() for each in comparisons if not each.is_equal and each.is_close),
     )
+
+
+def _of(comparisons: Sequence[_Comparison]) -> str:
+    """Whose result it is."""
+    cut = [each.of for each in comparisons if each.of != "all"]
+    return f"{cut[0].partition(':')[0]}: its part of {counted(len(cut), 'tensor')}" if cut else "all"
 
 
 def _told_apart(one: tuple[object, str], other: tuple[object, str]) -> tuple[str, str]:
@@ -171,12 +207,51 @@ def _kind_of(value: Any) -> str:
     return str(value) if isinstance(value, ClassName) else type_name(type(value))
 
 
+class Sums(NamedTuple):
+    """What is added up over the pieces of a tensor that are compared, and over its parts on several ranks.
+
+    Attributes:
+        box: First and last index of the part along each dimension; nothing of a whole tensor.
+        n_different: Elements that differ.
+        greatest: The greatest absolute difference.
+        squares: Of the differences.
+        squares_of_one: Of the first side's elements.
+        has_odd_nan: Whether one side has NaN where the other has a number.
+    """
+
+    box: tuple[tuple[int, int], ...]
+    n_different: int
+    greatest: float
+    squares: float
+    squares_of_one: float
+    has_odd_nan: bool
+
+    def to_json(self) -> list[Any]:
+        """All of it, floating point numbers as text that gives them back."""
+        return [self.box, self.n_different, *map(repr, self[2:5]), self.has_odd_nan]
+
+    @classmethod
+    def from_json(cls, made: Sequence[Any]) -> Sums:
+        """What `to_json` gave."""
+        box, n_different, *numbers, has_odd_nan = made
+        greatest, squares, squares_of_one = map(float, numbers)
+        return cls(
+            tuple((first, last) for first, last in box), n_different, greatest, squares, squares_of_one, has_odd_nan
+        )
+
+
 class _Comparison:
     """One name that both sides have."""
 
     def __init__(self, name: str, one: OperandTensor, other: OperandTensor, tolerance: tuple[float, float]) -> None:
-        self.name, self.one, self.other, self.tolerance = name, one, other, tolerance
+        self.shapes = one.shape, other.shape
         self.is_comparable = one.shape == other.shape
+        part = one.part or other.part
+        self.of = "all" if part is None or not self.is_comparable else one.of if one.part else other.of
+        self.box = () if part is None else tuple((each.start, each.stop) for each in part.box)
+        if part is not None and self.is_comparable:
+            one, other = one.within(part), other.within(part)
+        self.name, self.one, self.other, self.tolerance = name, one, other, tolerance
         # Not by rows where it can be helped: the only row of a tensor of shape [1, n] is all of it.
         self.is_run = one.is_run and other.is_run
         self.n_different = 0
@@ -227,9 +302,14 @@ class _Comparison:
         self.squares += found.squares
         self.squares_of_one += found.squares_of_one
 
-    def uncounted_pieces(self) -> list[_Piece]:
-        """Equal pieces of a tensor that isn't: for how large it is, they count as well."""
-        return [] if self.is_equal else [replace(piece, is_counted=True) for piece in self._equal_pieces]
+    @property
+    def sums(self) -> Sums:
+        """What makes one comparison of this part's and others'."""
+        return Sums(self.box, self.n_different, self.greatest, self.squares, self.squares_of_one, self.has_odd_nan)
+
+    def uncounted_pieces(self, *, every: bool = False) -> list[_Piece]:
+        """Equal pieces of a tensor that isn't: for how large it is, they count as well; of ``every`` one where told."""
+        return [] if self.is_equal and not every else [replace(piece, is_counted=True) for piece in self._equal_pieces]
 
     def count(self, one: torch.Tensor) -> None:
         """Add up a piece that is equal on both sides."""
@@ -238,18 +318,19 @@ class _Comparison:
     def change(self) -> Changed:
         """The record."""
         if not self.is_comparable:
-            return Changed(self.name, "shape", (self.one.shape, self.other.shape), self._dtypes(), None, None, None)
+            return Changed(self.name, "shape", self.shapes, self._dtypes(), None, None, None)
         norm = math.sqrt(self.squares_of_one)
         moved = math.sqrt(self.squares) if math.isfinite(self.squares) else self.squares
         relative = math.nan if self.has_odd_nan else moved / norm if norm else math.inf if moved else 0.0
         return Changed(
             path=self.name,
             kind="values" if self.one.dtype is self.other.dtype else "dtype",
-            shapes=(self.one.shape, self.other.shape),
+            shapes=self.shapes,
             dtypes=self._dtypes(),
             max_abs_difference=math.nan if self.has_odd_nan else self.greatest,
             relative_norm=relative,
             n_different=self.n_different,
+            of=self.of,
         )
 
     def _dtypes(self) -> tuple[str, str]:
@@ -278,7 +359,7 @@ class _DigestComparison(_Comparison):
         kind: Difference = "values" if self.one.dtype is self.other.dtype else "dtype"
         norms = " → ".join(f"{norm:.6g}" for norm in map(_norm_of, (self.one, self.other)) if norm is not None)
         note = f"another digest; norm {norms}" if norms else "another digest"
-        return Changed(self.name, kind, (self.one.shape, self.other.shape), self._dtypes(), None, None, None, note)
+        return Changed(self.name, kind, self.shapes, self._dtypes(), None, None, None, note, self.of)
 
 
 def _norm_of(side: OperandTensor) -> float | None:

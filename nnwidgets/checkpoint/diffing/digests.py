@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from copy import copy
+
 import torch
 import xxhash
 
-from nnwidgets.checkpoint.diffing.operands import PIECE_BYTES, OperandTensor, piece_bounds
+from nnwidgets.checkpoint.diffing.operands import PIECE_BYTES, OperandTensor, check_same_part, piece_bounds
 from nnwidgets.checkpoint.formats.file import memory_of
+from nnwidgets.edit.over_ranks.part import Part
 from nnwidgets.introspect.records import TensorStats
 
 
@@ -22,7 +25,8 @@ class DigestTensor:
 
     def __init__(self, part: OperandTensor, stats: TensorStats | None) -> None:
         self.shape, self.dtype = part.shape, part.dtype
-        self.digest = digest_of(part)
+        self.part, self.of = part.part, part.of
+        self.digest = digest_of(part if part.part is None else part.within(part.part))
         self.quantizer = part.quantizer
         self.stats = stats
 
@@ -31,6 +35,14 @@ class DigestTensor:
         raise LookupError("its elements were not kept")
 
     rows = elements
+
+    def within(self, part: Part) -> DigestTensor:
+        """As of `OperandTensor`."""
+        if self.part is not None:
+            check_same_part(self.part, part)
+        made = copy(self)
+        made.shape, made.part = part.local_shape, None
+        return made
 
 
 def digest_of(part: OperandTensor) -> bytes:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import PurePath
 from typing import Any, Protocol
 
@@ -21,11 +21,13 @@ from nnwidgets.checkpoint.own_code.parts import own_code_in
 from nnwidgets.checkpoint.read import ContentReader
 from nnwidgets.checkpoint.records import Conversion
 from nnwidgets.checkpoint.state_dict import StateDictLocation, name_in_state_dict, saved_entries, state_of
+from nnwidgets.checkpoint.stored_part import cut, is_strided, located_within, pieces_of
+from nnwidgets.edit.over_ranks.part import Part, part_of
 from nnwidgets.errors import InvalidTargetError, PathNotFoundError
 from nnwidgets.formatting import inert, shape_text
 from nnwidgets.introspect import LiveModel
 from nnwidgets.introspect.module_tree.tree import tree_of
-from nnwidgets.introspect.safe_access.holders import holder_of, is_wrapper, wrapped_tensors
+from nnwidgets.introspect.safe_access.holders import holder_of, is_wrapper, whose, wrapped_tensors
 from nnwidgets.introspect.safe_access.objects import (
     ORDINARY,
     is_a,
@@ -37,6 +39,7 @@ from nnwidgets.introspect.safe_access.objects import (
     whole_name,
 )
 from nnwidgets.introspect.safe_access.tensors import as_plain_tensor, how_to_read, torch_attribute, unreadable_reason
+from nnwidgets.introspect.tracing.unsharded import live_with_shards
 
 PIECE_BYTES = 2**21
 """Of one side: many enough to share out, few enough for the cache that the cores have in common."""
@@ -66,9 +69,13 @@ class OperandTensor(Protocol):
         is_cut: Whether rows of it can be had without the rest.
         is_run: Whether any elements of it can: they lie one after the other.
         quantizer: What its codes mean, where it is quantized; known when its rows were asked for.
+        part: Which part of it is here, where ranks hold it together; `shape` is the whole's.
+        of: Whose numbers a comparison with it gives: ``"all"``, or ``"rank 2: 8 × 64 of 32 × 64"``.
     """
 
     shape: tuple[int, ...]
+    part: Part | None
+    of: str
     dtype: torch.dtype
     is_cut: bool
     is_run: bool
@@ -81,6 +88,13 @@ class OperandTensor(Protocol):
         """Rows of it on the CPU, contiguous; in ``buffer`` where they have to be copied. All of it if it isn't cut.
 
         Of a quantized one the numbers that its codes mean.
+        """
+
+    def within(self, part: Part) -> OperandTensor:
+        """What it has of a part, as a tensor by itself.
+
+        Raises:
+            InvalidTargetError: It has another part.
         """
 
 
@@ -173,7 +187,7 @@ def _open(value: Any, opened: ExitStack, *, with_own_code: bool) -> Operand | Ch
     if not is_module(value) and isinstance(value, str | os.PathLike):
         return opened.enter_context(open_checkpoint(value))
     if is_module(value):
-        live = LiveModel(value)
+        live = live_with_shards(value)
         state = _state_of(value, live) if with_own_code else _saved_tensors(live)
         values = {path: each for path, each in state.items() if not is_tensor(each) and path.endswith(EXTRA_STATE)}
         return _operand_in_memory(type_name(type(value)), state, values, live)
@@ -282,7 +296,11 @@ def _live(tensor: Any, path: str) -> LiveTensor:
     with no_torch_function():
         is_ordinary = id(type(tensor)) in ORDINARY and torch_attribute(tensor, "numel")()
         held = None if is_ordinary else holder_of(tensor)
-    if held is not None and held.is_part:
+    part = None
+    if held is not None and held.placements:
+        with suppress(InvalidTargetError):  # of summands there is no part
+            part = part_of(tensor, path)
+    if held is not None and held.is_part and part is None:
         raise InvalidTargetError(
             f"{path} can't be compared: it is {held.how}, and this process has {shape_text(held.local_shape)} of "
             f"{shape_text(held.shape)}.",
@@ -292,19 +310,22 @@ def _live(tensor: Any, path: str) -> LiveTensor:
     reason = unreadable_reason(tensor)
     if reason is not None:
         raise InvalidTargetError(f"{path} can't be compared: {reason}.", path=path, hint=how_to_read(tensor))
-    return LiveTensor(as_plain_tensor(tensor))
+    if part is None or part.is_whole:
+        return LiveTensor(as_plain_tensor(tensor))
+    return LiveTensor(as_plain_tensor(tensor), part, whose(tensor))
 
 
 class LiveTensor:
     """A tensor in memory; see `OperandTensor`.
 
     Attributes:
-        data: It, plain.
+        data: What is here of it, plain.
     """
 
-    def __init__(self, data: torch.Tensor) -> None:
+    def __init__(self, data: torch.Tensor, part: Part | None = None, of: str = "all") -> None:
         self.data = data
-        self.shape = tuple(data.shape)
+        self.part, self.of = part, of
+        self.shape = tuple(data.shape) if part is None else part.shape
         self.dtype = data.dtype
         self.quantizer = quantizer_of(data)
         self.is_cut = data.layout is torch.strided and self.quantizer is None
@@ -327,6 +348,13 @@ class LiveTensor:
         data = self.data[start:stop] if self.is_cut and self.shape else self.data
         return as_contiguous_cpu(data if self.quantizer is None else data.dequantize())
 
+    def within(self, part: Part) -> LiveTensor:
+        """As `OperandTensor` says."""
+        if self.part is None:
+            return LiveTensor(part.of(self.data))
+        check_same_part(self.part, part)
+        return LiveTensor(self.data)
+
 
 class FileTensor:
     """A tensor of a file, read when it is asked for.
@@ -340,9 +368,13 @@ class FileTensor:
         self.described = described
         self.shape = tuple(described.shape) if shape is None else shape
         self.dtype = described.dtype
-        self.is_cut = isinstance(described, Strided) and described.is_run and described.quantizer is None
-        self.is_run = self.is_cut
+        self.part: Part | None = None
+        self.of = "all"
+        self.is_run = isinstance(described, Strided) and described.is_run and described.quantizer is None
+        is_as_described = bool(self.shape) and self.shape == tuple(described.shape)
+        self.is_cut = self.is_run or (is_as_described and is_strided(described) and _lies_by_rows(described))
         self.quantizer: tuple[Any, ...] | None = None
+        self._box_of: Part | None = None
 
     def converted(self, conversion: Conversion) -> FileTensor:
         """It, with its values as a model wants them."""
@@ -364,7 +396,40 @@ class FileTensor:
             made = self._held.tensor(self.described)
             self.quantizer = quantizer_of(made)
             made = made if self.quantizer is None else made.dequantize()
+            if self._box_of is not None:
+                made = self._box_of.of(made.reshape(self._box_of.shape))
             return as_contiguous_cpu(made if tuple(made.shape) == self.shape else made.reshape(self.shape))
+        if not self.is_run:
+            self.described = self._held.located(self.described)
+            rows = cut(self.described, (range(start, stop), *map(range, self.shape[1:])))
+            return as_contiguous_cpu(self._held.tensor(rows))
         shape = (stop - start, *self.shape[1:]) if self.shape else ()
         per_row = math.prod(self.shape[1:])
         return self.elements(start * per_row, stop * per_row, buffer).view(shape)
+
+    def within(self, part: Part) -> FileTensor:
+        """As `OperandTensor` says."""
+        if is_strided(self.described) and tuple(self.described.shape) == part.shape:
+            return FileTensor(self._held, located_within(self._held, self.described, part.box))
+        made = FileTensor(self._held, self.described, part.local_shape)
+        made.is_run = made.is_cut = False
+        made._box_of = part
+        return made
+
+
+def _lies_by_rows(described: Described) -> bool:
+    """Whether what a row of it has lies together in the file."""
+    return all(part.strides[:1] == (max(part.strides, default=0),) for _, part in pieces_of(described))
+
+
+def check_same_part(one: Part, other: Part) -> None:
+    """Make sure that two sides have one part of a tensor.
+
+    Raises:
+        InvalidTargetError: They have different ones.
+    """
+    if one.box != other.box:
+        raise InvalidTargetError(
+            f"One side has {shape_text(one.local_shape)} of {shape_text(one.shape)} here, and the other another part.",
+            hint="Compare each with a file: diff(net, path) reads of it what is here.",
+        )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time as clock
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -18,13 +19,13 @@ from nnwidgets.checkpoint.state_dict import name_in_state_dict
 from nnwidgets.edit.log import log_of
 from nnwidgets.errors import InvalidTargetError
 from nnwidgets.formatting import budget_text, counted, shape_text, short_bytes
-from nnwidgets.introspect import LiveModel
 from nnwidgets.introspect.records import Record
 from nnwidgets.introspect.safe_access.objects import type_name
 from nnwidgets.introspect.safe_access.scan import gc_paused
 from nnwidgets.introspect.safe_access.tensors import plain_torch
 from nnwidgets.introspect.statistics.exact_stats import each_stats
 from nnwidgets.introspect.stats_table import Moved
+from nnwidgets.introspect.tracing.unsharded import live_with_shards
 
 _DIGEST_BYTES = 16
 
@@ -84,7 +85,7 @@ class Snapshot(Record, MadeSide):
             >>> round(moved["weight"].by, 5), moved["bias"].by
             (0.5, 0.0)
         """
-        live = LiveModel(module)
+        live = live_with_shards(module)
         parts, _ = tensors_here(live)
         found = diff_of(self.as_operand(), Operand("", parts, live=live))
         was = {path: f"{name} in the mark" for name, path in found.renames.items()}
@@ -131,7 +132,7 @@ def snapshot(module: object, *, values: bool = True) -> Snapshot:
     """
     log = log_of(module)
     with log.lock, gc_paused():
-        live = LiveModel(module)
+        live = live_with_shards(module)
         parts, unread = tensors_here(live)
         first = _first_of_same(parts)
         distinct = {name: part for name, part in parts.items() if first[name] == name}
@@ -143,7 +144,7 @@ def snapshot(module: object, *, values: bool = True) -> Snapshot:
             model=type_name(type(module)),
             time=clock.time(),
             n_tensors=len(parts),
-            n_elements=sum(part.data.numel() for part in distinct.values()),
+            n_elements=sum(math.prod(part.shape) for part in distinct.values()),
             size_bytes=size,
             has_values=values,
             unread=MappingProxyType(unread),
@@ -180,7 +181,7 @@ def _first_of_same(parts: Mapping[str, LiveTensor]) -> dict[str, str]:
 
 def _copies(parts: Mapping[str, LiveTensor]) -> dict[str, OperandTensor]:
     with plain_torch():
-        return {name: LiveTensor(_copy(part.data)) for name, part in parts.items()}
+        return {name: LiveTensor(_copy(part.data), part.part, part.of) for name, part in parts.items()}
 
 
 def _copy(data: torch.Tensor) -> torch.Tensor:

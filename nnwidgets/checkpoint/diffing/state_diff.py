@@ -28,6 +28,7 @@ class Changed(Record):
             narrower to six digits.
         n_different: Elements that differ; None where shapes differ.
         note: Why there are no numbers, where shapes don't differ: a mark that has kept digests alone, for instance.
+        of: Whose numbers they are: ``"all"``, or the part that is here: ``"rank 2: 8 × 64 of 32 × 64"``.
     """
 
     path: str
@@ -38,6 +39,7 @@ class Changed(Record):
     relative_norm: float | None
     n_different: int | None
     note: str = ""
+    of: str = "all"
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -53,6 +55,7 @@ class StateDiff(Record):
         equal: Names of those that are bit-equal.
         renames: Names of a side that go by another here, from what they are there.
         close: Those that differ by no more than ``rtol`` and ``atol`` let pass.
+        of: Whose result it is: ``"all"``, or that of what is here: ``"rank 2: its part of 21 tensors"``.
     """
 
     a: str
@@ -63,6 +66,7 @@ class StateDiff(Record):
     equal: tuple[str, ...]
     renames: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     close: tuple[Changed, ...] = ()
+    of: str = "all"
 
     @property
     def is_equal(self) -> bool:
@@ -75,12 +79,13 @@ class StateDiff(Record):
         return not (self.added or self.removed or self.changed)
 
     def __repr__(self) -> str:
+        of = "" if self.of == "all" else f"; {self.of}"
         if self.is_equal:
-            return f"StateDiff({self.a} = {self.b}: {counted(len(self.equal), 'tensor')}, bit-equal)"
+            return f"StateDiff({self.a} = {self.b}: {counted(len(self.equal), 'tensor')}, bit-equal{of})"
         return (
             f"StateDiff({self.a} → {self.b}: {len(self.changed):,} changed, {len(self.added):,} added, "
             f"{len(self.removed):,} removed{f', {len(self.close):,} close' if self.close else ''}, "
-            f"{len(self.equal):,} equal)"
+            f"{len(self.equal):,} equal{of})"
         )
 
     def to_dict(self) -> dict[str, Any]:

@@ -74,6 +74,14 @@ class CheckpointReader(Closing):
                 if len(self.files) > MOST_OPEN:
                     file.release()
 
+    def located(self, described: Described) -> Described:
+        """A tensor by where its elements lie in the files; formats that store each in a file of its own override it.
+
+        Raises:
+            CorruptCheckpointError: Something else is there.
+        """
+        return described
+
     def read_into(self, storage: Storage, offset: int, out: torch.Tensor) -> None:
         """Read bytes of a storage, in this machine's byte order where ``out`` has the elements' dtype.
 

@@ -18,6 +18,7 @@ Start at `load.load`. It opens the file (`formats.open_checkpoint`) and then:
     advice.py           what of a plan is loaded, or why not, and what would help
     copy_tensors.py     bytes from the file into live tensors, by a few threads, and their comparison
     materialize.py      memory for tensors on the meta device and lazy ones
+    sharded_tensors.py  tensors that ranks hold together: what of a file goes into the part that is here
     whole_tensors.py    sparse and quantized tensors, and those made of others, which torch copies as a whole
     optimizer_state.py  an optimizer's state, matched and exchanged
     load_code.py        the load as Python that uses torch alone, where torch reads the file without running it

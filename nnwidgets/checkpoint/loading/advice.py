@@ -8,7 +8,7 @@ from typing import Any
 
 from nnwidgets.checkpoint.formats import CheckpointReader
 from nnwidgets.checkpoint.loading.plan import entries_that_fit, make_plan
-from nnwidgets.checkpoint.records import LOADED, LoadPlan, PlanEntry
+from nnwidgets.checkpoint.records import LoadPlan, PlanEntry
 from nnwidgets.checkpoint.state_dict import StateDictLocation
 from nnwidgets.edit.targets import ChangeScope
 from nnwidgets.errors import Advice, AdvisedText, CheckpointMismatchError, NNWidgetsError
@@ -40,8 +40,8 @@ def loaded_entries(
     Raises:
         CheckpointMismatchError: Some aren't, or none is.
     """
-    entries = [entry for entry in plan.entries if entry.status in LOADED]
-    others = [entry for entry in plan.entries if entry.status not in LOADED and entry.path not in plan.kept]
+    entries = [entry for entry in plan.entries if entry.is_loaded]
+    others = [entry for entry in plan.entries if not entry.is_loaded and entry.path not in plan.kept]
     is_nothing = all(entry.status == "own_code" and entry.source is None for entry in entries)
     if (others and strict) or (is_nothing and (others or (entries and not strict))):
         trial = _with_renames(scope, held, found, plan)
@@ -129,12 +129,12 @@ def _hint(plan: LoadPlan, trial: LoadPlan | None, *, rename: Mapping[Any, str] |
 
 
 def _n_loaded(plan: LoadPlan) -> int:
-    return sum(entry.status in LOADED for entry in plan.entries)
+    return sum(entry.is_loaded for entry in plan.entries)
 
 
 def _rest(plan: LoadPlan) -> str:
     """What a partial load leaves."""
-    stay = [cut(str(entry.path)) for entry in plan.entries if entry.path is not None and entry.status not in LOADED]
+    stay = [cut(str(entry.path)) for entry in plan.entries if entry.path is not None and not entry.is_loaded]
     if stay:
         as_before = "as it is" if len(stay) == 1 else "as they are"
         return f"{', '.join(stay[:_FEW])}{and_more(len(stay) - _FEW)} would stay {as_before}"

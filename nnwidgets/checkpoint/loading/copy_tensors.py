@@ -9,15 +9,18 @@ from __future__ import annotations
 import ctypes
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 import torch
 
 from nnwidgets.checkpoint.bytes_equal import as_contiguous_cpu, is_same
-from nnwidgets.checkpoint.description import Composed, Described, Strided
+from nnwidgets.checkpoint.description import Described, Strided
 from nnwidgets.checkpoint.formats import CheckpointReader
+from nnwidgets.checkpoint.formats.reader import span
 from nnwidgets.checkpoint.progress import Tick
+from nnwidgets.checkpoint.stored_part import cut, is_strided, pieces_of
+from nnwidgets.edit.over_ranks.part import Part
 from nnwidgets.edit.transaction import WriteGuard
 from nnwidgets.edit.undo_copy.digest import CHUNK_BYTES, digest
 from nnwidgets.edit.undo_copy.threads import CancelFlag, ThreadGroup
@@ -31,18 +34,24 @@ class Pair:
     Attributes:
         path: The tensor's.
         source: Its name in the file.
-        tensor: Itself.
-        described: What the file has.
+        tensor: Itself; of a DTensor, what is here of it gets something.
+        described: What the file has for that.
+        part: Which part of what the file has it is, where that has to be read as a whole.
     """
 
     path: str
     source: str
     tensor: torch.Tensor
     described: Described
+    part: Part | None = None
 
 
 class Transfer:
-    """All that goes from one file into one model."""
+    """All that goes from one file into one model.
+
+    Attributes:
+        is_kept: Whether what it writes over is kept by the guard.
+    """
 
     def __init__(self, held: CheckpointReader, pairs: Sequence[Pair], tick: Tick, *, is_kept: bool = True) -> None:
         """Prepare it.
@@ -54,7 +63,7 @@ class Transfer:
             is_kept: Whether an undo copy is made: it then knows what is live, and what to put back.
         """
         self._held = held
-        self._is_kept = is_kept
+        self.is_kept = is_kept
         self._begun: set[int] = set()
         self._done: list[tuple[int, int]] = []
         self._tick = tick
@@ -76,7 +85,7 @@ class Transfer:
         """
 
         def write(piece: _Piece, room: _Room) -> None:
-            if self._is_kept:
+            if self.is_kept:
                 guard.before(piece.target)
             if piece.is_direct:
                 self._move(piece, room)
@@ -90,7 +99,7 @@ class Transfer:
 
     def _move(self, piece: _Piece, room: _Room) -> None:
         """Write a direct piece, each chunk of it while it is in the cache."""
-        storage = piece.pair.described.storage  # type: ignore[union-attr] # a strided one
+        storage = piece.described.storage  # type: ignore[union-attr] # a strided one
         for start, address, n_bytes in piece.chunks():
             self._held.read_bytes(storage, start, room.chunk[:n_bytes])
             # Of what was read, not of what is live: another thread may be writing there.
@@ -118,10 +127,10 @@ class Transfer:
         found: list[Pair] = []
 
         def is_as_read(piece: _Piece) -> bool:
-            key = piece.pair.described.storage.key if piece.is_direct else None  # type: ignore[union-attr] # a strided one
+            key = piece.described.storage.key if piece.is_direct else None  # type: ignore[union-attr] # a strided one
             return key is not None and all(
                 self._read.get((key, start, address), b"")
-                == (guard.fingerprint(address, n_bytes) if self._is_kept else digest(address, n_bytes))
+                == (guard.fingerprint(address, n_bytes) if self.is_kept else digest(address, n_bytes))
                 != b""
                 for start, address, n_bytes in piece.chunks()
             )
@@ -150,28 +159,30 @@ class Transfer:
 
 @dataclass(slots=True)
 class _Piece:
-    """A part of a tensor, rows of it, or all.
+    """A part of a tensor, or all of it.
 
     Attributes:
         pair: Whose.
         target: The live part.
-        first: Its first element in the file's tensor; None where all of it is read at once.
+        described: What the file has for it.
+        is_run: Whether its elements lie in the file one after the other.
         is_direct: Whether it lies in memory as it lies in the file.
     """
 
     pair: Pair
     target: torch.Tensor
-    first: int | None
+    described: Described
+    is_run: bool
     is_direct: bool = False
 
     @property
     def n_bytes(self) -> int:
-        return self.target.numel() * self.pair.described.dtype.itemsize
+        return self.target.numel() * self.described.dtype.itemsize
 
     def chunks(self) -> Iterator[tuple[int, int, int]]:
         """Of a direct one, in turn, where each chunk is in the file's storage, where in memory, and its bytes."""
-        described: Any = self.pair.described
-        offset, address, n_bytes = _offset(described, self.first or 0), self.target.data_ptr(), self.target.nbytes
+        described: Any = self.described
+        offset, address, n_bytes = _offset(described), self.target.data_ptr(), self.target.nbytes
         for start in range(0, n_bytes, CHUNK_BYTES):
             yield offset + start, address + start, min(CHUNK_BYTES, n_bytes - start)
 
@@ -204,24 +215,61 @@ def size(described: Described) -> int:
 
 def _pieces(pair: Pair, target: torch.Tensor) -> Iterator[_Piece]:
     described = pair.described
-    is_whole = isinstance(described, Composed) or described.quantizer is not None or not described.is_run
-    if is_whole or not target.numel():
-        yield _Piece(pair, target, None if is_whole else 0)
+    seen = _seen_as(target, tuple(described.shape)) if is_strided(described) and pair.part is None else None
+    if seen is None:
+        yield _Piece(pair, target, described, is_run=False)
         return
-    is_run = target.is_contiguous()
-    is_plain = is_run and target.device.type == "cpu" and not (target.is_conj() or target.is_neg())
-    is_alike = isinstance(described, Strided) and not described.storage.is_swapped and target.dtype is described.dtype
-    if target.numel() * described.dtype.itemsize <= PIECE_BYTES:
-        yield _Piece(pair, target, 0, is_plain and is_alike)
-        return
-    if is_run:
-        target = target.view(-1)
-    while target.dim() > 1 and target.size(0) == 1:
-        target = target[0]
-    n_per_row = target[0].numel()
-    n_rows = max(1, PIECE_BYTES // (n_per_row * described.dtype.itemsize))
-    for start in range(0, target.size(0), n_rows):
-        yield _Piece(pair, target[start : start + n_rows], start * n_per_row, is_plain and is_alike)
+    for place, part in pieces_of(described):
+        yield from _within(pair, seen[place], part)
+
+
+def _seen_as(target: torch.Tensor, shape: tuple[int, ...]) -> torch.Tensor | None:
+    """A tensor in another shape, without copying; None where it can't be."""
+    if tuple(target.shape) == shape:
+        return target
+    try:
+        return target.view(shape)
+    except RuntimeError:
+        return None
+
+
+def _within(pair: Pair, target: torch.Tensor, described: Strided) -> Iterator[_Piece]:
+    """Pieces of a strided tensor, for each of which few bytes are read."""
+    is_plain = target.device.type == "cpu" and not (target.is_conj() or target.is_neg())
+    is_alike = is_plain and not described.storage.is_swapped and target.dtype is described.dtype
+    waiting = [(target, described)]
+    while waiting:
+        target, described = waiting.pop()
+        is_run = described.is_run or not target.numel()
+        reach = target.numel() if is_run else span(described)
+        is_direct = is_alike and is_run and target.numel() > 0 and target.is_contiguous()
+        if reach * described.dtype.itemsize <= PIECE_BYTES:
+            yield _Piece(pair, target, described, is_run, is_direct)
+            continue
+        if is_run and target.is_contiguous():
+            n = PIECE_BYTES // described.dtype.itemsize
+            flat = target.view(-1)
+            for start in range(0, reach, n):
+                part = flat[start : start + n]
+                run = replace(described, shape=tuple(part.shape), strides=(1,), first=described.first + start)
+                yield _Piece(pair, part, run, is_run, is_direct)
+            continue
+        halves = [*_halves(target, described)]
+        waiting += reversed(halves)
+
+
+def _halves(target: torch.Tensor, described: Strided) -> Iterator[tuple[torch.Tensor, Strided]]:
+    """A strided tensor in parts, cut where its elements are furthest apart in the file."""
+    dim = max((at for at, size in enumerate(described.shape) if size > 1), key=described.strides.__getitem__)
+    size, n_bytes = described.shape[dim], described.strides[dim] * described.dtype.itemsize
+    # What lies between is read as well, unless that is much.
+    inner = cut(described, [range(each if at != dim else 1) for at, each in enumerate(described.shape)])
+    is_apart = inner.is_run and inner.n_elements * described.dtype.itemsize >= _LARGE_RUN  # type: ignore[union-attr]
+    step = 1 if is_apart else min(max(1, PIECE_BYTES // max(1, n_bytes)), max(1, size // 2))
+    for start in range(0, size, step):
+        n = min(step, size - start)
+        box = [range(each) if at != dim else range(start, start + n) for at, each in enumerate(described.shape)]
+        yield target.narrow(dim, start, n), cut(described, box)  # type: ignore[misc] # a strided one stays one
 
 
 def _is_equal(held: CheckpointReader, piece: _Piece, room: _Room) -> bool:
@@ -229,19 +277,24 @@ def _is_equal(held: CheckpointReader, piece: _Piece, room: _Room) -> bool:
 
 
 def _read(held: CheckpointReader, piece: _Piece, room: _Room) -> torch.Tensor:
-    described = piece.pair.described
-    if piece.first is None or not isinstance(described, Strided):
+    described = piece.described
+    if not piece.is_run or not isinstance(described, Strided):
         made = held.tensor(described)
-        return (made if made.layout is torch.strided else made.to_dense()).reshape(piece.target.shape)
+        made = made if made.layout is torch.strided else made.to_dense()
+        part = piece.pair.part
+        return made.reshape(piece.target.shape) if part is None else part.of(made.reshape(part.shape))
     made = room.of(described.dtype, piece.target.shape)
     if made.numel():
-        held.read_into(described.storage, _offset(described, piece.first), made)
+        held.read_into(described.storage, _offset(described), made)
     return made
 
 
-def _offset(described: Strided, first: int) -> int:
-    return (described.first + first) * described.dtype.itemsize
+def _offset(described: Strided) -> int:
+    return described.first * described.dtype.itemsize
 
+
+_LARGE_RUN = 2**18
+"""Bytes of a run that are worth a read of their own."""
 
 PIECE_BYTES = 4 * CHUNK_BYTES
 """Few enough that threads end together; many enough that they seldom wait for Python's lock."""

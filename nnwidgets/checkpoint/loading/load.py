@@ -24,22 +24,26 @@ from nnwidgets.checkpoint.loading.load_code import recipe
 from nnwidgets.checkpoint.loading.materialize import Materialized, has_no_data
 from nnwidgets.checkpoint.loading.optimizer_state import LoadedState, optimizer_states
 from nnwidgets.checkpoint.loading.plan import forms_of, loadable_tensors, make_plan, names_in_model, state_dict_in
+from nnwidgets.checkpoint.loading.sharded_tensors import digest_of, stored_here
 from nnwidgets.checkpoint.loading.whole_tensors import WholeTensors, is_whole
 from nnwidgets.checkpoint.own_code.given import Given, given_to
 from nnwidgets.checkpoint.own_code.module_state import ModuleState
 from nnwidgets.checkpoint.own_code.parts import own_code_in, part_of
 from nnwidgets.checkpoint.own_code.torch_load import TorchLoad
-from nnwidgets.checkpoint.progress import Progress, tick_of
+from nnwidgets.checkpoint.progress import Progress, Tick, tick_of
 from nnwidgets.checkpoint.read import ContentReader
-from nnwidgets.checkpoint.records import LOADED, LoadPlan, LoadReport, PlanEntry
+from nnwidgets.checkpoint.records import LoadPlan, LoadReport, PlanEntry
 from nnwidgets.checkpoint.state_dict import StateDictLocation, saved_entries
 from nnwidgets.edit.code import Recipe
+from nnwidgets.edit.over_ranks.agreement import current, on_all_ranks, within, world_size
+from nnwidgets.edit.over_ranks.part import Part
 from nnwidgets.edit.targets import ChangeScope, TensorTarget
 from nnwidgets.edit.transaction import Plan, WriteGuard, commit
 from nnwidgets.edit.undo_copy.undo import Exchangeable
 from nnwidgets.edit.writable import check_writable, distinct_memory
 from nnwidgets.errors import Advice, AdvisedText, CheckpointMismatchError, CorruptCheckpointError, NNWidgetsError
 from nnwidgets.formatting import some
+from nnwidgets.introspect.handles import over_handles
 from nnwidgets.introspect.safe_access.scan import gc_paused
 
 _FEW = 3
@@ -47,6 +51,8 @@ _MOST_TOLD = 20
 _STATES = {"new": "As in the file", "mixed": "In part as in the file", "old": "As before"}
 
 
+@over_handles
+@on_all_ranks
 def load(
     module: nn.Module,
     path: str | os.PathLike[str],
@@ -65,8 +71,15 @@ def load(
     compared with the file. Where ``NAME.sha256`` lies beside a file, as ``sha256sum`` writes it, or the file is in a
     hub's cache, which names it by its SHA-256, the whole file is compared with that too, and so is each shard and each
     file of a distributed checkpoint. Ties, views and the references of optimizers hold. Tensors on the meta device, and
-    lazy ones, are given memory on the CPU. Sparse and quantized tensors, and those of a class that holds others as
-    torchao's do, are copied whole; for the last the file must have one of the same class with the same attributes.
+    lazy ones, are given memory on the CPU, parts on the device of their mesh. Sparse and quantized ones, and those of
+    a class that holds others as torchao's do, are copied whole; for the last the file must have one of the same class
+    with the same attributes.
+
+    Of a model that ranks hold together (DTensors of FSDP2, HSDP and tensor parallelism; DDP) each rank that runs this
+    line reads its part from the same file, whatever number of ranks wrote it, and checks what it reads; all of them
+    load, or none does. They wait for each other as `init` does, and longer for one that is at work. For a checksum all
+    is read that was saved in one piece: of a file of ``torch.save`` the whole tensor, of a distributed checkpoint the
+    pieces that reach into the part; most safetensors files have none.
 
     What it does to a model is what ``load_state_dict`` would do. A module with code of its own for that (overrides of
     ``_load_from_state_dict`` and its like, hooks, extra state) gets what the file has for it, and for all below it,
@@ -85,7 +98,8 @@ def load(
         undo: Whether the old values are kept. Without them the load can't be undone, takes no memory beside the model
             (but for modules with code of their own, while it runs), and is all or nothing only until the copying
             begins: all that can be checked is checked before, checksums too. Should the disk fail after that, the
-            error's ``tensors`` says of each tensor whether it is ``"new"``, ``"old"`` or ``"mixed"``.
+            error's ``tensors`` says of each tensor whether it is ``"new"``, ``"old"`` or ``"mixed"``. Ranks agree
+            before it begins then, and once more when all is written.
         progress: Told bytes done and in all; what it raises cancels the load.
 
     Returns:
@@ -98,6 +112,8 @@ def load(
         CheckpointMismatchError: It doesn't fit the model; the message says where, and suggests renames. Or several
             state dicts in it fit equally.
         InvalidTargetError: A tensor of the model can't be written in place.
+        RankMissingError: Of a model that ranks hold together, one didn't come, or can't; it is named, and why.
+        RanksDisagreeError: They read different files, or load different things.
 
     Example:
         >>> import tempfile, torch
@@ -163,6 +179,7 @@ class _Load:
         self._paths = {entry.path for entry in plan.entries}
         self._progress = progress
         self._tick = tick_of(None, 0)
+        self._agreement = current()
 
     def carry_out(self) -> LoadReport:
         """Do it."""
@@ -170,23 +187,25 @@ class _Load:
         by_source = loadable_tensors(self.found)
         with gc_paused():
             sourced = [
-                (entry, model.tensor(entry.path), as_wanted(by_source[entry.source], entry.conversion))
+                (entry, tensor, *self._here(entry, tensor, by_source[entry.source]))
                 for entry in self.entries
                 if entry.path is not None and entry.source is not None and entry.status != "own_code"
+                for tensor in (model.tensor(entry.path),)
             ]
-        n_bytes = sum(size(described) for _, _, described in sourced)
-        storages = distinct_storages(chain((described for _, _, described in sourced), self.own.tensors))
+        n_bytes = sum(size(described) for _, _, described, _ in sourced)
+        of_own = (each if isinstance(each, Wrapped) else self.held.located(each) for each in self.own.tensors)
+        storages = distinct_storages(chain((described for _, _, described, _ in sourced), of_own))
         n_summed = sum(each.n_bytes for each in storages.values() if each.crc32 is not None)
-        self._tick = tick_of(self._progress, self.held.n_bytes_to_hash + n_summed + 2 * n_bytes)
+        self._tick = self._beating(tick_of(self._progress, self.held.n_bytes_to_hash + n_summed + 2 * n_bytes))
         self.held.verify_files(self._tick)
         self._refuse_half(model)
         states = optimizer_states(self.held, self.found, self.optimizer, model, self.plan, folder=self.folder)
         self.held.verify(storages.values(), self._tick)
-        _check_parts(self.held, [described for _, _, described in sourced])
+        _check_parts(self.held, [described for _, _, described, _ in sourced])
         materialized, whole = Materialized(), WholeTensors()
         pairs: list[Pair] = []
         with gc_paused():
-            for entry, tensor, described in sourced:
+            for entry, tensor, described, part in sourced:
                 path = str(entry.path)
                 target = tensor
                 if isinstance(described, Wrapped) or (not has_no_data(tensor) and is_whole(tensor)):
@@ -196,8 +215,27 @@ class _Load:
                 if has_no_data(tensor):
                     shape = described.shape if entry.conversion is None else entry.conversion.shape
                     target = materialized.prepare(path, tensor, shape, described.dtype)
-                pairs.append(Pair(path, str(entry.source), target, described))
+                pairs.append(Pair(path, str(entry.source), target, described, part))
         return self._commit(model, pairs, states, materialized, whole)
+
+    def _here(self, entry: PlanEntry, tensor: Any, described: Described | Wrapped) -> tuple[Any, Part | None]:
+        """What the file has for what is here of a tensor."""
+        wanted = as_wanted(described, entry.conversion)  # type: ignore[arg-type] # a wrapped one is never converted
+        if self._agreement is not None:
+            self._agreement.beat()
+        return stored_here(self.held, wanted, tensor, str(entry.path))
+
+    def _beating(self, tick: Tick) -> Tick:
+        """A tick that others that wait for this rank hear too."""
+        agreement = self._agreement
+        if agreement is None:
+            return tick
+
+        def told(n_bytes: int) -> None:
+            agreement.beat()
+            tick(n_bytes)
+
+        return told
 
     def _refuse_half(self, model: ChangeScope) -> None:
         """Make sure that no tensor is written over in part by one that overlaps it.
@@ -229,11 +267,10 @@ class _Load:
         live = {pair.path: pair for pair in pairs if pair.path not in fresh}
         with gc_paused():
             named = [TensorTarget(model.tree.find(path), pair.tensor) for path, pair in live.items()]  # type: ignore[arg-type] # tensors
-            plain = dict(zip(live, check_writable(named), strict=True))
+            plain = dict(zip(live, check_writable(named, parts=True), strict=True))
             places, _ = distinct_memory(named)
         first = {id(pair.tensor): pair for pair in reversed(pairs) if pair.path in fresh}
         written = [*(live[place.path] for place in places), *first.values()]
-        transfer = Transfer(self.held, pairs, self._tick, is_kept=self.undo)
         own = self._torch_load(model)
         state = (
             None
@@ -242,10 +279,19 @@ class _Load:
         )
         changes: list[Exchangeable] = [each for each in (materialized if fresh else None, state) if each is not None]
         changes += [whole] if whole.paths else []
-        if not self.undo:
+        is_kept, said = self.undo, b""
+        if self._agreement is not None:
+            said = digest_of(self.held, loadable_tensors(self.found))
+        if not is_kept:
             self._refuse_unlike(model, pairs, written)
+            is_kept = self._agreement is not None and not self._agreement.begin(
+                f"load {self.held.path.name} ({said.hex()})"
+            )
+        transfer = Transfer(self.held, pairs, self._tick, is_kept=is_kept)
 
         def write(guard: WriteGuard) -> None:
+            if (others := within()) is not None:
+                others.note(said)
             if state is not None:
                 guard.before()
                 state.exchange()
@@ -263,7 +309,7 @@ class _Load:
             kind="load",
             label=f"load {self.held.path.name}",
             places=places,
-            plains=[*(plain[place.path] for place in places if self.undo), *(state.plains if state else [])],
+            plains=[*(plain[place.path] for place in places if is_kept), *(state.plains if state else [])],
             ties=model.ties_of(places),
             write=write,
             verify=verify,
@@ -283,7 +329,7 @@ class _Load:
             own_left = set(own.left)
             loaded = [entry for entry in loaded if entry.source not in own_left]
         of_own_code = sum(entry.n_elements for entry in loaded if entry.status == "own_code")
-        left = [entry for entry in self.plan.entries if entry.path is not None and entry.status not in LOADED]
+        left = [entry for entry in self.plan.entries if entry.path is not None and not entry.is_loaded]
         return LoadReport(
             plan=self.plan,
             n_loaded=len(loaded),
@@ -294,6 +340,8 @@ class _Load:
             left=tuple(str(entry.path) for entry in left),
             n_left_elements=sum(_own_elements(model, left).values()),
             optimizer=None if states is None else states.summary,
+            ranks=() if self._agreement is None else self._agreement.ranks,
+            world_size=world_size(),
         )
 
     def _torch_load(self, model: ChangeScope) -> TorchLoad | None:
@@ -317,7 +365,7 @@ class _Load:
         try:
             yield
         except BaseException as error:
-            if not self.undo:
+            if not transfer.is_kept:
                 by_path = transfer.progress_by_path()
                 told = "; ".join(
                     f"{word}: {some([path for path, state in by_path.items() if state == key], _MOST_TOLD)}"
@@ -356,7 +404,7 @@ class _Load:
             others = [entry for entry in self.entries if entry.path and part_of(entry.path, self.own.parts) is None]
             given = {str(entry.path): entry.source for entry in others if entry.source} | self.own.sources
             given |= {str(entry.path): given[entry.tied_to] for entry in others if entry.tied_to in given}
-        is_left = any(entry.status not in LOADED and entry.path not in self.plan.kept for entry in self.plan.entries)
+        is_left = any(not entry.is_loaded and entry.path not in self.plan.kept for entry in self.plan.entries)
         is_strict = not is_left and not (own and (own.left or own.has_ties))
         return recipe(
             model, self.held, self.found, self.plan, self.entries, given=given, versions=self.own.versions,

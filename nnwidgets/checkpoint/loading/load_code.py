@@ -16,6 +16,7 @@ from nnwidgets.checkpoint.objects.inside_objects import code_of
 from nnwidgets.checkpoint.records import LoadPlan, PlanEntry
 from nnwidgets.checkpoint.state_dict import StateDictLocation, saved_entries
 from nnwidgets.edit.code import NET, Recipe, expressions, optimizer_name
+from nnwidgets.edit.over_ranks.part import IMPORT
 from nnwidgets.edit.targets import ChangeScope
 
 
@@ -47,7 +48,7 @@ def recipe(
     lines, imports = _reading_lines(held, found, tensors_only=given is None)
     sourced = [entry for entry in entries if entry.source is not None]
     paths = [str(entry.path) for entry in sourced]
-    is_plain = all(entry.path == entry.source for entry in sourced) and plan.is_exact
+    is_plain = all(entry.path == entry.source for entry in sourced) and plan.is_exact and not model.is_spread
     if given is not None:
         has_more = not {*found.tensors, *found.others}.issubset(given.values())
         lines += _through_torch(given, versions, is_strict=is_strict, has_more=has_more)
@@ -56,8 +57,12 @@ def recipe(
     else:
         lines.append("with torch.no_grad():")
         code = expressions(model.module).code
-        lines += [f"    {code(path)}.copy_({_value(entry)})" for path, entry in zip(paths, sourced, strict=True)]
-        imports.append("import torch")
+        for path, entry in zip(paths, sourced, strict=True):
+            name, value = code(path), _value(entry)
+            if path in model.by_path and model.by_path[path].placements:
+                value = f"distribute_tensor({value}, {name}.device_mesh, {name}.placements, src_data_rank=None)"
+            lines.append(f"    {name}.copy_({value})")
+        imports += ["import torch", IMPORT] if model.is_spread else ["import torch"]
     if optimizer is not None:
         lines += _optimizer_lines(held, optimizer)
         imports += [] if optimizer.file == held.path else ["import torch"]

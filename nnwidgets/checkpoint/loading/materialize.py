@@ -9,8 +9,10 @@ import torch
 from torch import nn
 from torch.nn.parameter import UninitializedTensorMixin  # type: ignore[attr-defined] # torch names it in no __all__
 
+from nnwidgets.checkpoint.loading.sharded_tensors import like
 from nnwidgets.errors import InvalidTargetError
-from nnwidgets.introspect.safe_access.objects import is_a
+from nnwidgets.introspect.safe_access.holders import is_dtensor, local_shard
+from nnwidgets.introspect.safe_access.objects import is_a, tensor_dict
 from nnwidgets.introspect.safe_access.tensors import unreadable_reason
 
 
@@ -103,9 +105,19 @@ def has_no_data(tensor: Any) -> bool:
 
 def _empty_like(tensor: Any) -> torch.Tensor:
     with torch.no_grad():
+        if is_dtensor(type(tensor)):
+            return _empty_part_like(tensor)
         made = torch.empty_like(tensor, device="cpu", requires_grad=False)
         if is_a(tensor, nn.Parameter):
             made = nn.Parameter(made, requires_grad=tensor.requires_grad)
         elif tensor.requires_grad:
             made.requires_grad_(mode=True)
     return made
+
+
+def _empty_part_like(tensor: Any) -> torch.Tensor:
+    """A DTensor spread as another one, with memory for the part that is here, on the device of its mesh."""
+    device = tensor._spec.mesh.device_type  # noqa: SLF001 - torch's own record
+    made: torch.Tensor = like(torch.empty_like(local_shard(tensor), device=device, requires_grad=False), tensor)
+    is_parameter = tensor_dict(tensor).get("_is_param") is True
+    return nn.Parameter(made, requires_grad=tensor.requires_grad) if is_parameter else made

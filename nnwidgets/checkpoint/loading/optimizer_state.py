@@ -7,23 +7,27 @@ import weakref
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch.optim import Optimizer
 
-from nnwidgets.checkpoint.description import Composed, Step, Strided, distinct_storages, name_of, tensors_in
+from nnwidgets.checkpoint.description import Composed, Step, Strided, distinct_storages, name_of
 from nnwidgets.checkpoint.entries import read_contents
 from nnwidgets.checkpoint.formats import CheckpointReader, open_checkpoint
 from nnwidgets.checkpoint.formats.folder_files import optimizer_files
-from nnwidgets.checkpoint.records import LOADED, LoadPlan
+from nnwidgets.checkpoint.loading.sharded_tensors import like as spread_like
+from nnwidgets.checkpoint.loading.sharded_tensors import stored_here
+from nnwidgets.checkpoint.records import LoadPlan
 from nnwidgets.checkpoint.state_dict import StateDictLocation
 from nnwidgets.edit.optimizer_state import summary_of
 from nnwidgets.edit.targets import ChangeScope
 from nnwidgets.errors import CheckpointMismatchError, InvalidTargetError
 from nnwidgets.formatting import and_more, counted, inert
 from nnwidgets.introspect.optimizers import optimizers_in
+from nnwidgets.introspect.safe_access.holders import is_dtensor
 from nnwidgets.introspect.safe_access.objects import type_name
 from nnwidgets.introspect.safe_access.tensors import as_plain_tensor, plain_torch
 
@@ -248,8 +252,10 @@ def _targets(saved: SavedState, live: Optimizer, model: ChangeScope, plan: LoadP
 
 def _read(saved: SavedState, targets: Sequence[tuple[Any, Any]], live: Optimizer) -> LoadedState:
     held, content = saved.held, saved.content
-    held.verify(distinct_storages(each for _, each in tensors_in(content)).values())
-    states = [(tensor, _read_state(held, state, tensor)) for tensor, state in targets]
+    here = [(tensor, _state_here(held, state, tensor)) for tensor, state in targets]
+    read = chain(*(state.values() for _, (state, _) in here), *(group.values() for group in content["param_groups"]))
+    held.verify(distinct_storages(each for each in read if isinstance(each, Strided | Composed)).values())
+    states = [(tensor, _read_state(held, *state, tensor)) for tensor, state in here]
     hyperparameters = [
         {
             key: held.tensor(value) if isinstance(value, Strided) else value
@@ -294,7 +300,7 @@ def _check_groups(live: Optimizer, groups: list[dict[str, Any]], held: Checkpoin
 
 def _by_name(names: list[Any], parameters: list[Any], model: ChangeScope, plan: LoadPlan) -> list[Any] | None:
     """The live parameter of each saved name, None where it has none; None where names don't help."""
-    paths = {entry.source: entry.path for entry in plan.entries if entry.status in LOADED}
+    paths = {entry.source: entry.path for entry in plan.entries if entry.is_loaded}
     held = {id(tensor) for tensor in parameters}
     found = []
     for name in names:
@@ -318,7 +324,8 @@ def _check_state(held: CheckpointReader, state: Any, tensor: Any, optimizer: Opt
     with plain_torch():
         shape = tuple(tensor.shape)
     for name, value in state.items():
-        if isinstance(value, Strided | Composed) and not _is_for(tuple(value.shape), shape):
+        is_spread = is_dtensor(type(tensor)) and tuple(value.shape) not in {shape, (), (1,)}
+        if isinstance(value, Strided | Composed) and (is_spread or not _is_for(tuple(value.shape), shape)):
             raise CheckpointMismatchError(
                 f"{kind}'s {name} in {held.path.name} has shape {value.shape}, and its parameter {shape}.",
                 path=str(held.path),
@@ -326,7 +333,18 @@ def _check_state(held: CheckpointReader, state: Any, tensor: Any, optimizer: Opt
             )
 
 
-def _read_state(held: CheckpointReader, state: dict[str, Any], tensor: Any) -> dict[str, Any]:
+def _state_here(held: CheckpointReader, state: dict[str, Any], tensor: Any) -> tuple[dict[str, Any], set[str]]:
+    """The state of one parameter, of a sharded one what goes with the part that is here; and names of what is cut."""
+    described = {name: value for name, value in state.items() if isinstance(value, Strided | Composed)}
+    spread = {name for name, value in described.items() if is_dtensor(type(tensor)) and value.shape == tensor.shape}
+    here = {
+        name: stored_here(held, value, tensor, name)[0] if name in spread else held.located(value)
+        for name, value in described.items()
+    }
+    return {**state, **here}, spread
+
+
+def _read_state(held: CheckpointReader, state: dict[str, Any], spread: set[str], tensor: Any) -> dict[str, Any]:
     """The state of one parameter, on its device and in its dtype, as torch's own loading has it."""
     made: dict[str, Any] = {}
     with plain_torch():
@@ -341,7 +359,7 @@ def _read_state(held: CheckpointReader, state: dict[str, Any], tensor: Any) -> d
                 made[name] = data
             else:
                 made[name] = data.to(dtype=like.dtype if like.is_floating_point() else None, device=device)
-    return made
+    return {name: spread_like(each, tensor) if name in spread else each for name, each in made.items()}
 
 
 def _is_for(state: tuple[int, ...], parameter: tuple[int, ...]) -> bool:

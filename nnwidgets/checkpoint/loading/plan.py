@@ -29,6 +29,7 @@ from nnwidgets.checkpoint.loading.plan_warnings import (
 )
 from nnwidgets.checkpoint.loading.renames.apply_renames import apply_renames
 from nnwidgets.checkpoint.loading.renames.suggest_renames import Named, Suggested, is_floating, suggest
+from nnwidgets.checkpoint.loading.sharded_tensors import is_cut, why_not
 from nnwidgets.checkpoint.loading.whole_tensors import is_written_in_place, refusals, sharded_warning
 from nnwidgets.checkpoint.own_code.parts import OwnCode, own_code_in, own_code_warning, part_of
 from nnwidgets.checkpoint.records import LOADED, Conversion, LoadPlan, PlanEntry, Status, Suggestion
@@ -37,6 +38,7 @@ from nnwidgets.edit.targets import ChangeScope, TensorTarget
 from nnwidgets.edit.writable import check_writable
 from nnwidgets.errors import CheckpointMismatchError, InvalidTargetError, PathNotFoundError
 from nnwidgets.introspect import ModuleTree, TensorEntry, TieGroup
+from nnwidgets.introspect.handles import over_handles
 from nnwidgets.introspect.safe_access.scan import gc_paused
 
 _MOST_NAMED = 3
@@ -44,6 +46,7 @@ _MOST_TRIED = 16
 _COUNTER = "num_batches_tracked"
 
 
+@over_handles
 @gc_paused()
 def plan(
     module: nn.Module,
@@ -53,6 +56,9 @@ def plan(
     entry: str | None = None,
 ) -> LoadPlan:
     """Tell what loading a checkpoint would do, tensor by tensor; nothing is loaded, and no tensor's bytes are read.
+
+    Of a model that ranks hold together, shapes are the whole's, what each rank has a part of is ``"sharded"``, and no
+    other rank is asked.
 
     Args:
         module: The model.
@@ -187,9 +193,11 @@ def make_plan(
         if path in model and name != path and name != name_in_state_dict(path) and name not in refused
     }
     reasons = dict.fromkeys(judged.refused.values())
-    sharded = [entry_of[path] for path, status in statuses.items() if status == "sharded"]
+    kept_shards = {
+        entry_of[str(each.path)]: each.reason for each in entries if each.status == "sharded" and each.reason
+    }
     obstacles = (
-        *judged.warnings, *(f"{each}." for each in reasons), *sharded_warning(sharded), *rest.sentences,
+        *judged.warnings, *(f"{each}." for each in reasons), *sharded_warning(kept_shards), *rest.sentences,
         *suggested.doubts, *namesakes_warning(apart),
         *unsaved_warning(scope.tree, [names[name] for name in left]),
     )  # fmt: skip
@@ -265,15 +273,15 @@ def _suggested(
 
 def _with_unwritable(scope: ChangeScope, entries: list[PlanEntry], model: Mapping[str, _Side]) -> list[PlanEntry]:
     """The entries; that of the first tensor of the model that nothing can be written into with its reason."""
-    taken = [str(entry.path) for entry in entries if entry.status in LOADED - {"own_code", "tied"}]
+    taken = [str(entry.path) for entry in entries if entry.is_loaded and entry.status not in ("own_code", "tied")]
     try:
         named = ((model[path].entry, scope.tensor(path)) for path in taken)
         live = [TensorTarget(entry, tensor) for entry, tensor in named if is_written_in_place(entry)]
         try:
-            check_writable(live)
+            check_writable(live, parts=True)
         except InvalidTargetError:
             # Those without data are given some.
-            check_writable([each for each in live if not has_no_data(each.tensor)])
+            check_writable([each for each in live if not has_no_data(each.tensor)], parts=True)
     except InvalidTargetError as error:
         return [replace(each, reason=error.message) if each.path == error.path else each for each in entries]
     return entries
@@ -281,7 +289,7 @@ def _with_unwritable(scope: ChangeScope, entries: list[PlanEntry], model: Mappin
 
 def _kept_counters(scope: ChangeScope, entries: Sequence[PlanEntry], model: Mapping[str, _Side]) -> tuple[str, ...]:
     """Counters of batch norms that the file lacks though it has the statistics they count for."""
-    loaded = {entry.path for entry in entries if entry.status in LOADED}
+    loaded = {entry.path for entry in entries if entry.is_loaded}
     missing = [
         entry.path
         for entry in entries
@@ -358,7 +366,7 @@ def _entry(  # noqa: PLR0917 - as its fields
     ours = side.entry
     shape, dtype, n_elements = None, None, ours.n_elements
     if source is not None:
-        reason = reason or _unlike(ours, tensors[source])
+        reason = reason or _unlike(ours, tensors[source]) or (why_not(ours) if status == "sharded" else "")
         shape, dtype = _form(tensors[source])
         n_elements = n_elements or tensors[source].n_elements
     return PlanEntry(
@@ -392,7 +400,7 @@ def _status(side: _Side, source: str | None, tensors: Mapping[str, Described]) -
     is_alike = ours.shape in (None, tuple(theirs.shape)) or (ours.shape == () and tuple(theirs.shape) == (1,))
     if not is_alike or _unlike(ours, theirs):
         return "shape_mismatch"
-    if ours.held is not None and ours.held.kind == "shard":
+    if is_cut(ours):
         return "sharded"
     if ours.shape is not None and ours.dtype != dtype_name(theirs.dtype):
         return "dtype_cast"
@@ -438,7 +446,7 @@ def _tie_warnings(
     by_group: dict[str, list[PlanEntry]] = {}
     for entry in entries:
         group = model[entry.path].group if entry.path is not None and entry.path in model else None
-        if group is not None and entry.source is not None and entry.status in LOADED:
+        if group is not None and entry.source is not None and entry.is_loaded:
             by_group.setdefault(group.id, []).append(entry)
     made = []
     for those in by_group.values():

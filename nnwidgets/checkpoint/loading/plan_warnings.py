@@ -8,7 +8,7 @@ from nnwidgets.checkpoint.description import Opaque
 from nnwidgets.checkpoint.loading.layouts.join_layouts import Joined
 from nnwidgets.checkpoint.loading.layouts.lossy_casts import loses
 from nnwidgets.checkpoint.loading.renames.suggest_renames import is_floating
-from nnwidgets.checkpoint.records import LOADED, PlanEntry
+from nnwidgets.checkpoint.records import PlanEntry
 from nnwidgets.checkpoint.state_dict import StateDictLocation
 from nnwidgets.formatting import and_more, some
 from nnwidgets.introspect import ModuleTree
@@ -30,7 +30,7 @@ def converted_warnings(entries: Sequence[PlanEntry]) -> list[str]:
 
 def unwritable_warning(entries: Sequence[PlanEntry]) -> list[str]:
     """Why tensors that fit can't be written, where they can't."""
-    return [f"{each.reason}" for each in entries if each.status in LOADED and each.reason]
+    return [f"{each.reason}" for each in entries if each.is_loaded and each.reason]
 
 
 def namesakes_warning(those: Mapping[str, Joined]) -> list[str]:
@@ -81,14 +81,14 @@ def leftover_warning(found: StateDictLocation, taken: set[str]) -> list[str]:
 def casts_and_alternatives(entries: Sequence[PlanEntry], found: StateDictLocation) -> list[str]:
     """Of dtypes that change, and of other state dicts in the file."""
     made = []
-    lossy = [entry for entry in entries if entry.status == "dtype_cast" and loses(entry.dtype, entry.source_dtype)]
+    lossy = [entry for entry in entries if _is_cast(entry) and loses(entry.dtype, entry.source_dtype)]
     if lossy:
         first = lossy[0]
         more = and_more(len(lossy) - 1)
         made.append(
             f"{first.path}{more}: {first.source_dtype} in the file becomes {first.dtype}, which can't hold every value."
         )
-    whole = [entry for entry in entries if entry.status == "dtype_cast" and _may_be_codes(entry)]
+    whole = [entry for entry in entries if _is_cast(entry) and _may_be_codes(entry)]
     if whole:
         first = whole[0]
         made.append(
@@ -101,6 +101,10 @@ def casts_and_alternatives(entries: Sequence[PlanEntry], found: StateDictLocatio
             f"{and_more(len(found.alternatives) - _MOST_NAMED)}. Taken is {found.entry}."
         )
     return made
+
+
+def _is_cast(entry: PlanEntry) -> bool:
+    return entry.status == "dtype_cast" or (entry.status == "sharded" and entry.dtype != entry.source_dtype)
 
 
 def _may_be_codes(entry: PlanEntry) -> bool:

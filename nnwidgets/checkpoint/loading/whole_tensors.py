@@ -6,7 +6,7 @@ What such a class keeps beside tensors must be the same on both sides: then its 
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -146,8 +146,9 @@ def is_whole(tensor: Any) -> bool:
 
 
 def is_written_in_place(entry: TensorEntry) -> bool:
-    """Whether a tensor of the model is one whose elements are written where they lie: none of the above, no part."""
-    return entry.held is None and entry.layout == "strided" and entry.dtype[:1] != "q"
+    """Whether a tensor of the model is one whose elements are written where they lie: none of the above."""
+    is_here = entry.held is None or bool(entry.placements)
+    return is_here and entry.layout == "strided" and entry.dtype[:1] != "q"
 
 
 def refusals(
@@ -209,23 +210,17 @@ def _unlike_codes(theirs: str, ours: str, *, is_quantized: bool) -> str:
     return f"in the file is {theirs}, which torch doesn't turn into {ours}" if is_refused else ""
 
 
-def sharded_warning(entries: Sequence[TensorEntry]) -> list[str]:
-    """What to know of tensors of which this process has a part."""
+def sharded_warning(refused: Mapping[TensorEntry, str]) -> list[str]:
+    """What to know of tensors of which this process has a part that can't be loaded, each with the reason."""
+    reasons = [why for entry, why in refused.items() if entry.placements]
+    entries = [entry for entry in refused if not entry.placements]
     held = entries[0].held if entries else None
     if held is None:
-        return []
+        return reasons
     verb, kept = ("is", "so it keeps its value") if len(entries) == 1 else ("are", "so they keep their values")
     how = "Gather them first, load, and scatter them again."
-    if held.placements:
-        how = f"{_SET_WHOLE}, called on every process, loads a whole state dict."
     said = f"{entries[0].path}{and_more(len(entries) - 1)} {verb} sharded in the model ({held.how})"
-    return [f"{said}: a load here would fill this process's part alone, {kept}. {how}"]
-
-
-_SET_WHOLE = (
-    "torch.distributed.checkpoint.state_dict.set_model_state_dict("
-    "net, state, options=StateDictOptions(full_state_dict=True))"
-)
+    return [*reasons, f"{said}: a load here would fill this process's part alone, {kept}. {how}"]
 
 
 def _difference(kind: str, theirs: Wrapped, tensor: Any) -> str:

@@ -163,8 +163,9 @@ def _code_of_instance(own: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def _is_torchs_copying(hook: Any) -> bool:
-    """Whether a hook is the one that shapes lazy parameters by the file, or ``fully_shard`` looking at its shards."""
+    """Whether a hook is the one that shapes lazy parameters by the file, or one of FSDP2's for its shards."""
+    hook = hook.hook if type(hook) is _WrappedHook else hook
     if type(hook) is FunctionType:
         home = hook.__module__
         return type(home) is str and home.startswith("torch.distributed.fsdp._fully_shard.")
-    return type(hook) is _WrappedHook and getattr(hook.hook, "__func__", None) is _LAZY_HOOK
+    return getattr(hook, "__func__", None) is _LAZY_HOOK

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ from nnwidgets.errors import SaveError
 from nnwidgets.formatting import inert, some
 from nnwidgets.introspect.safe_access import objects
 
-_FORMAT = {"format": "pt"}
+FORMAT = {"format": "pt"}
 """What transformers wants to see in the metadata."""
 
 _MOST_NAMES = 4
@@ -55,12 +55,14 @@ class SaveLayout:
         paths: What they will be called.
         recipes: How to save the same and how to load it, in plain Python.
         warnings: What the format can't keep.
+        ties: Names left out, each with the one that it is found under.
     """
 
     files: tuple[FileToWrite, ...]
     paths: tuple[Path, ...]
     recipes: tuple[Recipe, Recipe]
     warnings: list[str] = field(default_factory=list)
+    ties: tuple[tuple[str, str], ...] = ()
 
 
 def lay_out(target: Target, contents: Contents, facts: RecipeFacts) -> SaveLayout:
@@ -75,28 +77,33 @@ def lay_out(target: Target, contents: Contents, facts: RecipeFacts) -> SaveLayou
         expected = [(name, tensor.data.dtype, tuple(tensor.data.shape)) for name, tensor in contents.named]
         file = FileToWrite(layout.n_bytes, lambda out: torch_zip_file.write(out, layout), expected)
         return SaveLayout((file,), (target.path,), save_code.torch_recipes(facts), warnings)
-    named = _flat_dict(target, contents)
+    named = flat_dict(target, contents)
     kept, removed, is_shared = _untie(named, warnings)
     recipes = save_code.safetensors_recipes(replace(facts, removed=removed, is_shared=is_shared))
+    ties = tuple(removed.items())
     if target.format == "safetensors":
-        return SaveLayout((_safetensors(kept, removed),), (target.path,), recipes, warnings)
+        return SaveLayout((_safetensors(kept, removed),), (target.path,), recipes, warnings, ties)
     shards = shards_of(kept, target.shard_size or 1)
     names = shard_names(len(shards))
-    aliases: dict[str, dict[str, str]] = {}
-    for alias, name in removed.items():
-        aliases.setdefault(name, {})[alias] = name
-    files = [
-        _safetensors(shard, {alias: of for name in shard for alias, of in aliases.get(name, {}).items()})
-        for shard in shards
-    ]
+    files = [_safetensors(*each) for each in with_aliases(shards, removed)]
     index = index_of(shards, names)
     files.append(FileToWrite(len(index), lambda out: _write(out, index), None))
     paths = tuple(target.path / name for name in (*names, INDEX))
-    return SaveLayout(tuple(files), paths, recipes, warnings)
+    return SaveLayout(tuple(files), paths, recipes, warnings, ties)
+
+
+def with_aliases(
+    shards: Sequence[dict[str, TensorToSave]], removed: Mapping[str, str]
+) -> list[tuple[dict[str, TensorToSave], dict[str, str]]]:
+    """Each of some shards with the names left out of it, and the ones they are found under."""
+    aliases: dict[str, dict[str, str]] = {}
+    for alias, name in removed.items():
+        aliases.setdefault(name, {})[alias] = name
+    return [(shard, {alias: of for name in shard for alias, of in aliases.get(name, {}).items()}) for shard in shards]
 
 
 def _safetensors(named: dict[str, TensorToSave], aliases: dict[str, str]) -> FileToWrite:
-    layout = safetensors_file.layout(named, _FORMAT | aliases)
+    layout = safetensors_file.layout(named, FORMAT | aliases)
     expected = [(name, tensor.data.dtype, tuple(tensor.data.shape)) for name, tensor in named.items()]
     return FileToWrite(
         layout.n_bytes, lambda out: safetensors_file.write(out, layout, named), expected, len(layout.header)
@@ -107,7 +114,12 @@ def _write(out: HashingWriter, data: bytes) -> None:
     out.write(data)
 
 
-def _flat_dict(target: Target, contents: Contents) -> dict[str, TensorToSave]:
+def flat_dict(target: Target, contents: Contents) -> dict[str, TensorToSave]:
+    """What goes into a safetensors file.
+
+    Raises:
+        SaveError: It is anything but tensors by name.
+    """
     tree: Any = contents.tree
     if not isinstance(tree, dict):
         found = "a tensor" if type(tree) is TensorToSave else f"a {objects.type_name(type(tree))}"
@@ -146,7 +158,7 @@ def _untie(named: dict[str, TensorToSave], warnings: list[str]) -> tuple[dict[st
         for index in group.members:
             alike.setdefault(element_key(named[names[index]].data), []).append(names[index])
         for members in alike.values():
-            removed |= _aliases(members)
+            removed |= aliases_of(members)
         if len(alike) > 1:
             is_shared = True
             told = some([members[0] for members in alike.values()], _MOST_NAMES)
@@ -156,7 +168,8 @@ def _untie(named: dict[str, TensorToSave], warnings: list[str]) -> tuple[dict[st
     return {name: tensor for name, tensor in named.items() if name not in removed}, removed, is_shared
 
 
-def _aliases(members: Sequence[str]) -> dict[str, str]:
+def aliases_of(members: Sequence[str]) -> dict[str, str]:
+    """Names of one tensor that are left out, each with the one that it is written under."""
     # The metadata's key "format" is taken.
     kept = "format" if "format" in members else members[0]
     return {name: kept for name in members if name != kept}

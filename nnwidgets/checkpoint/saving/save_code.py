@@ -25,6 +25,7 @@ class RecipeFacts:
         is_shared: Whether tensors that share bytes were written whole.
         shard_size: Most bytes of a shard, where there are shards.
         files: Where there are shards, their names.
+        is_spread: Whether tensors are spread over ranks, which all run the code.
     """
 
     path: str
@@ -36,6 +37,7 @@ class RecipeFacts:
     is_shared: bool = False
     shard_size: int | None = None
     files: Sequence[str] = ()
+    is_spread: bool = False
 
 
 def torch_recipes(saved: RecipeFacts) -> tuple[Recipe, Recipe]:
@@ -67,6 +69,11 @@ def safetensors_recipes(saved: RecipeFacts) -> tuple[Recipe, Recipe]:
     lines = _state_lines(saved)
     if saved.module is None:
         lines.append(f"state = dict({NET})")
+    if saved.is_spread:
+        lines.append(
+            'state = {name: getattr(tensor, "full_tensor", tensor.detach)() for name, tensor in state.items()}'
+        )
+    n_of_all = len(lines)
     metadata = {"format": "pt"} | dict(saved.removed)
     lines += [f"del state[{name!r}]" for name in saved.removed]
     form = "clone(memory_format=torch.contiguous_format)" if saved.is_shared else "contiguous()"
@@ -75,6 +82,7 @@ def safetensors_recipes(saved: RecipeFacts) -> tuple[Recipe, Recipe]:
     then = _loading_lines(saved) if saved.module is not None else [f"{NET} = state"]
     if saved.shard_size is None:
         lines.append(f"save_file(state, {saved.path!r}, metadata={metadata!r})")
+        lines = _by_the_first(lines, n_of_all) if saved.is_spread else lines
         loading = [f"state = load_file({saved.path!r})", *ties, *then]
         return (
             _recipe(lines, "from safetensors.torch import save_file"),
@@ -90,10 +98,40 @@ def safetensors_recipes(saved: RecipeFacts) -> tuple[Recipe, Recipe]:
         *then,
     ]
     imports = ("import json", "from pathlib import Path")
+    lines += _sharding_lines(saved, metadata)
+    lines = _by_the_first(lines, n_of_all) if saved.is_spread else lines
     return (
-        _recipe([*lines, *_sharding_lines(saved, metadata)], *imports, "from safetensors.torch import save_file"),
+        _recipe(lines, *imports, "from safetensors.torch import save_file"),
         _recipe(loading, *imports, "from safetensors.torch import load_file"),
     )
+
+
+def folder_recipes(saved: RecipeFacts) -> tuple[Recipe, Recipe]:
+    """Of a folder of torch.distributed.checkpoint: how all ranks save it, how they load it."""
+    lines = _state_lines(saved)
+    held = "state" if saved.module is not None else NET
+    parts = {"model": held}
+    if saved.has_optimizer:
+        parts["optimizer"] = f"{optimizer_name(0)}.state_dict()"
+    parts |= {name: name if name.isidentifier() else "..." for name in saved.extra}
+    is_wrapped = len(parts) > 1
+    if is_wrapped:
+        lines.append(f"checkpoint = {{{', '.join(f'{name!r}: {value}' for name, value in parts.items())}}}")
+    whole = "checkpoint" if is_wrapped else held
+    saving = [*lines, f"dcp.save({whole}, checkpoint_id={saved.path!r})"]
+    loading = [*lines, f"dcp.load({whole}, checkpoint_id={saved.path!r})"]
+    if saved.module is not None and saved.paths is None:
+        loading.append(f"{NET}.load_state_dict(state)")
+    if saved.has_optimizer:
+        loading.append(f'{optimizer_name(0)}.load_state_dict(checkpoint["optimizer"])')
+    imports = "import torch.distributed.checkpoint as dcp"
+    return _recipe(saving, imports), _recipe(loading, imports)
+
+
+def _by_the_first(lines: Sequence[str], n_of_all: int) -> list[str]:
+    """Lines of which all ranks run the first ones, and one of them the rest."""
+    rest = [f"    {each}" for each in lines[n_of_all:]]
+    return [*lines[:n_of_all], "if torch.distributed.get_rank() == 0:", *rest]
 
 
 def _sharding_lines(saved: RecipeFacts, metadata: Mapping[str, str]) -> list[str]:
@@ -128,6 +166,11 @@ def _state_lines(saved: RecipeFacts) -> list[str]:
 
 
 def _loading_lines(saved: RecipeFacts) -> list[str]:
+    if saved.is_spread and saved.paths is None:
+        return [
+            "from torch.distributed.checkpoint.state_dict import StateDictOptions, set_model_state_dict",
+            f"set_model_state_dict({NET}, state, options=StateDictOptions(full_state_dict=True))",
+        ]
     if saved.paths is None:
         return [f"{NET}.load_state_dict(state)"]
     code = expressions(saved.module).code

@@ -1,4 +1,4 @@
-"""Several safetensors files and their index, exchanged as one.
+"""Several files and their index, exchanged as one: safetensors files, or those of a distributed checkpoint.
 
 Shards have names that no file had before, and the index, replaced last, is what makes them the checkpoint: until then
 the old index points to the old shards, all there. Who commits holds the folder's lock, and a journal that names what
@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from nnwidgets.checkpoint.formats.safetensors.strict_json import MOST_BYTES
+from nnwidgets.checkpoint.formats.torch.distributed import METADATA
 from nnwidgets.checkpoint.saving.target import INDEX
 from nnwidgets.checkpoint.writing.atomic_file import TargetDirectory, TempFile, exists_error, sync, write_all
 from nnwidgets.checkpoint.writing.tensors_to_save import TensorToSave
@@ -28,6 +29,8 @@ JOURNAL = re.compile(r"\.nnw-[0-9a-f]{16}\.journal")
 
 _SINGLE = "model.safetensors"
 _SHARD = re.compile(r"model-(?:[0-9a-f]{8}-)?[0-9]{5}-of-[0-9]{5}\.safetensors")
+_DATA = re.compile(r"__[0-9]+_[0-9a-f_]{1,40}\.distcp")
+_INDEXES = (INDEX, METADATA)
 
 
 def shards_of(named: Mapping[str, TensorToSave], most_bytes: int) -> list[dict[str, TensorToSave]]:
@@ -80,9 +83,9 @@ def check_free(folder: TargetDirectory) -> None:
         SaveError: It does.
         OSError: It can't be listed.
     """
-    there = [name for name in folder.names() if name in (INDEX, _SINGLE) or _SHARD.fullmatch(name)]
+    there = [name for name in folder.names() if name in (*_INDEXES, _SINGLE) or _SHARD.fullmatch(name)]
     if there:
-        raise exists_error(folder.path / min(there, key=lambda name: (name != INDEX, name)))
+        raise exists_error(folder.path / min(there, key=lambda name: (name not in _INDEXES, name)))
 
 
 def sweep(folder: TargetDirectory) -> None:
@@ -95,9 +98,23 @@ def sweep(folder: TargetDirectory) -> None:
 
 
 def commit(
-    folder: TargetDirectory, temps: Sequence[TempFile], files: Sequence[str], index: TempFile, *, overwrite: bool
+    folder: TargetDirectory,
+    temps: Sequence[TempFile],
+    files: Sequence[str],
+    index: TempFile,
+    *,
+    overwrite: bool,
+    index_name: str = INDEX,
 ) -> tuple[list[str], list[str]]:
     """Give shards and index their names, and remove the checkpoint they replace.
+
+    Args:
+        folder: Where they are.
+        temps: The shards.
+        files: Their names to be.
+        index: What names them.
+        overwrite: Whether there may be a checkpoint already.
+        index_name: The index's name to be.
 
     Returns:
         What couldn't be removed, and what else to know of it.
@@ -109,15 +126,15 @@ def commit(
     with folder.lock():
         if not overwrite:
             check_free(folder)
-        named = _indexed_shards(folder)
-        old = [name for name in folder.names() if name == _SINGLE or name in named]
+        named = _named(folder)
+        old = [name for name in folder.names() if _is_old(name, named) and name != index_name]
         with folder.create_temp(suffix="journal") as journal:
             _write(journal, {"new": list(files), "old": old})
             try:
                 for temp, file in zip(temps, files, strict=True):
                     temp.place(folder.path / file, replace=False)
                 folder.sync()
-                index.place(folder.path / INDEX, replace=overwrite)
+                index.place(folder.path / index_name, replace=overwrite)
             except BaseException:
                 _remove_unless_named(folder, files)
                 raise
@@ -134,34 +151,50 @@ def _finish(folder: TargetDirectory, fd: int) -> None:
         return
     if not isinstance(journal, dict):
         return
-    new, old = (
-        [name for name in _list(journal.get(key)) if isinstance(name, str) and _is_ours(name)] for key in ("new", "old")
-    )
-    _remove_unless_named(folder, old if _indexed_shards(folder).intersection(new) else [n for n in new if n != _SINGLE])
+    new, old = ([name for name in _list(journal.get(key)) if isinstance(name, str)] for key in ("new", "old"))
+    is_placed = bool(_named(folder).intersection(new))
+    _remove_unless_named(folder, [name for name in old if _is_ours(name)] if is_placed else list(filter(_is_new, new)))
 
 
 def _remove_unless_named(folder: TargetDirectory, names: Sequence[str]) -> None:
-    kept = _indexed_shards(folder)
+    for name in set(names).intersection(_INDEXES):  # which would name others
+        folder.remove(name)
+    kept = _named(folder)
     for name in names:
         if name not in kept:
             folder.remove(name)
 
 
+def _is_new(name: str) -> bool:
+    return bool(_SHARD.fullmatch(name) or _DATA.fullmatch(name))
+
+
 def _is_ours(name: str) -> bool:
-    return name == _SINGLE or bool(_SHARD.fullmatch(name))
+    return name in (*_INDEXES, _SINGLE) or _is_new(name)
+
+
+def _is_old(name: str, named: set[str]) -> bool:
+    """Whether a file belongs to what a new index replaces; data files that none names are of no use either."""
+    return name in (*_INDEXES, _SINGLE) or name in named or bool(_DATA.fullmatch(name))
 
 
 def _list(value: Any) -> list[Any]:
     return value if isinstance(value, list) else []
 
 
-def _indexed_shards(folder: TargetDirectory) -> set[str]:
-    """Shards that the folder's index names, of those that lie in it."""
+def _named(folder: TargetDirectory) -> set[str]:
+    """Shards and data files that the folder's indexes name, of those that lie in it."""
+    made: set[str] = set()
     with contextlib.suppress(OSError, ValueError, RecursionError):
         index: Any = json.loads((folder.path / INDEX).read_bytes())
         if isinstance(index, dict) and isinstance(index.get("weight_map"), dict):
-            return {name for name in index["weight_map"].values() if isinstance(name, str) and Path(name).name == name}
-    return set()
+            values = index["weight_map"].values()
+            made |= {name for name in values if isinstance(name, str) and Path(name).name == name}
+    with contextlib.suppress(OSError):
+        metadata = (folder.path / METADATA).read_bytes()
+        # A pickle has text as it is, so it need not be read to see what it speaks of.
+        made |= {name for name in folder.names() if _DATA.fullmatch(name) and name.encode() in metadata}
+    return made
 
 
 def _write(journal: TempFile, names: Mapping[str, Sequence[str]]) -> None:

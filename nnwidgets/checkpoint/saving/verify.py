@@ -48,8 +48,21 @@ def verify(
             path=str(target),
             hint="The disk or its driver changed it; save elsewhere. Nothing was changed.",
         )
-    if expected is None:
-        return
+    if expected is not None:
+        check_structure(path, expected, target)
+
+
+def check_structure(path: Path, expected: Expected, target: Path) -> None:
+    """Make sure that a file is a checkpoint of these tensors.
+
+    Args:
+        path: The file.
+        expected: What must be in it.
+        target: What it will be called.
+
+    Raises:
+        SaveError: It isn't.
+    """
     try:
         with open_checkpoint(path) as held:
             there = [(name_of(steps), each.dtype, each.shape) for steps, each in tensors_in(held.content)]

@@ -95,6 +95,10 @@ class HashingWriter:
         os.lseek(self._fd, 0, os.SEEK_SET)
         self.write(data)
 
+    def begin_anew(self) -> None:
+        """Count and fingerprint what follows a `finish` by itself, as a file within the file."""
+        self.n_bytes, self._hash = 0, xxhash.xxh3_128()
+
     def finish(self) -> str:
         """Write what is left in the buffer, and give the digest of all."""
         self._flush()

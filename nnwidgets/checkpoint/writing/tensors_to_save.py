@@ -19,7 +19,7 @@ from nnwidgets.checkpoint.writing.wrapped_tensors import WrappedToSave, wrapped_
 from nnwidgets.errors import InvalidTargetError, SaveError
 from nnwidgets.formatting import some
 from nnwidgets.introspect.safe_access import objects
-from nnwidgets.introspect.safe_access.holders import holder_of, is_wrapper
+from nnwidgets.introspect.safe_access.holders import holder_of, is_dtensor, is_wrapper
 from nnwidgets.introspect.safe_access.tensors import as_plain_tensor, plain_torch, torch_attribute, unreadable_reason
 
 _PLAIN = (type(None), bool, int, float, complex, str, bytes, bytearray)
@@ -85,8 +85,12 @@ class Contents:
     warnings: list[str] = field(default_factory=list)
 
 
-def contents_of(obj: Any) -> Contents:
+def contents_of(obj: Any, *, takes_parts: bool = False) -> Contents:
     """Make plain what is to be saved; nothing of it is copied.
+
+    Args:
+        obj: It.
+        takes_parts: Whether of a tensor that is spread over ranks the part here will do.
 
     Raises:
         SaveError: Something in it isn't plain, or a tensor's data can't be read.
@@ -94,7 +98,7 @@ def contents_of(obj: Any) -> Contents:
     made = Contents(None)
     try:
         with plain_torch():
-            made.tree = _Walk(made).value(obj, ())
+            made.tree = _Walk(made, takes_parts=takes_parts).value(obj, ())
             leaves = list(_named_leaves(made.tree, ()))
             made.n_tensors = len(leaves)
             made.named = [each for name, leaf in leaves for each in _tensors_of(name, leaf)]
@@ -106,8 +110,8 @@ def contents_of(obj: Any) -> Contents:
 
 
 class _Walk:
-    def __init__(self, made: Contents) -> None:
-        self._made = made
+    def __init__(self, made: Contents, *, takes_parts: bool) -> None:
+        self._made, self._takes_parts = made, takes_parts
         self._known: dict[int, Any] = {}
         self._open: set[int] = set()
         self._tensors: dict[int, TensorToSave | WrappedToSave] = {}
@@ -206,11 +210,12 @@ class _Walk:
         kind = type(value)
         if (kind is torch.Tensor or kind is nn.Parameter) and _is_ordinary(value):
             return TensorToSave(name, value.detach(), value, kind is nn.Parameter, value.requires_grad)
-        data = _data(value, name)
+        is_part = self._takes_parts and is_dtensor(kind)
+        data = _data(value, name, is_part=is_part)
         if str(data.layout) == "torch._mkldnn":
             self._made.warnings.append(f"{name or 'The tensor'} is laid out for MKL-DNN and is saved as a plain one.")
             data = data.to_dense()
-        if kind not in (torch.Tensor, nn.Parameter):
+        if kind not in (torch.Tensor, nn.Parameter) and not is_part:
             self._made.warnings.append(
                 f"{name or 'The tensor'} is a {objects.type_name(kind)} and is saved as the plain tensor of its data."
             )
@@ -250,7 +255,7 @@ def _is_ordinary(value: torch.Tensor) -> bool:
     return not value.numel() or (storage.nbytes() >= needed and storage.data_ptr() != 0)
 
 
-def _data(value: Any, name: str) -> torch.Tensor:
+def _data(value: Any, name: str, *, is_part: bool) -> torch.Tensor:
     try:
         data = as_plain_tensor(value)
     except InvalidTargetError as error:
@@ -258,11 +263,11 @@ def _data(value: Any, name: str) -> torch.Tensor:
         said = f"{name or 'The tensor'} can't be saved: {reason}."
         raise SaveError(said, path=name or None, hint=_hint(reason)) from None
     here, whole = tuple(data.shape), tuple(torch_attribute(value, "size")())
-    if here != whole:
+    if here != whole and not is_part:
         raise SaveError(
             f"{name} is distributed: this process has {here} of its {whole}.",
             path=name,
-            hint="Gather it first, with full_tensor(), or save with torch.distributed.checkpoint. Nothing was changed.",
+            hint="Gather it first, with full_tensor(), or save on all ranks of its process group. Nothing was changed.",
         )
     return data
 

@@ -264,7 +264,7 @@ class _Run:
         spread = SampleSpread(self._layers)
         with spread.watched():
             found = watched_activations(
-                self._model.module, args, kwargs, loss=self._loss, watch=self._watch, with_histograms=False
+                self._model.module, args, kwargs, loss=self._loss, watch=self._watch, is_brief=True
             )
         if found.failed_in == "loss" and not self._is_asked:
             found = replace(found, error=None, failed_in=None)

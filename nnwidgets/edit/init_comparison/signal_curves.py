@@ -169,7 +169,7 @@ def flaws_of(seen: Seen, modules: Mapping[str, Any], matrices: Collection[str]) 
     """
     if seen.first is None:
         return Flaws()
-    given = [each for each in seen.first.parameters if each.gradient is not None and each.weight is not None]
+    given = seen.first.parameters
     outputs = [
         (call_facts(modules[call.path], ""), out)
         for call in leaf_calls(seen.first.calls)

@@ -56,6 +56,17 @@ class Agreement(Protocol):
     def seed(self, drawn: int) -> int:
         """The seed of all, where none was given: one of those that they drew."""
 
+    def beat(self) -> None:
+        """Something is done here: others may wait longer."""
+
+    def begin(self, said: str) -> bool:
+        """Go on together to what can't be taken back; False where it has to be, since it is set aside first.
+
+        Raises:
+            RankMissingError: A rank didn't come, or can't.
+            RanksDisagreeError: Ranks are about to do different things.
+        """
+
     def settle(self, said: str, step: Step) -> bool:
         """Find out whether a change that is made stays; False where it is set aside for now.
 
@@ -96,6 +107,7 @@ class Within:
 
     def __init__(self, agreement: Agreement) -> None:
         self.ranks, self.seed = agreement.ranks, agreement.seed
+        self.beat, self.begin = agreement.beat, agreement.begin
         self._noted: Any = None
 
     def note(self, digest: bytes) -> None:
@@ -123,7 +135,11 @@ class GroupAgreement:
     """
 
     def __init__(self, ranks: tuple[int, ...], seconds: float, call: str) -> None:
-        self._meeting = Meeting(ranks, seconds, "change", _WORDS, call)
+        self._seconds, self._call = seconds, call
+        function = call.partition(" ")[0]
+        hint = f"Run the same line on all of them; {function}(ranks(timeout=60)[name], …) waits longer."
+        self._words = Words("change", "Nothing was changed.", hint)
+        self._meeting = Meeting(ranks, seconds, "change", self._words, call)
         self.ranks = ranks
 
     @property
@@ -135,6 +151,17 @@ class GroupAgreement:
         """As of `Agreement`."""
         return int(self._meeting.shared(str(drawn)))
 
+    def beat(self) -> None:
+        """As of `Agreement`."""
+        self._meeting.beat()
+
+    def begin(self, said: str) -> bool:
+        """As of `Agreement`."""
+        self._meeting.agree(said)
+        self._words = self._words._replace(nothing="What was written here stays: no undo copy was kept.")
+        self._meeting = Meeting(self.ranks, self._seconds, "change", self._words, self._call)
+        return True
+
     def settle(self, said: str, step: Step) -> bool:  # noqa: ARG002 - it is never set aside
         """As of `Agreement`."""
         self._meeting.agree(said)
@@ -143,13 +170,6 @@ class GroupAgreement:
     def refuse(self, why: str) -> None:
         """Tell the others that this rank makes no change."""
         self._meeting.refuse(why)
-
-
-_WORDS = Words(
-    "change",
-    "Nothing was changed.",
-    "Run the same line on all of them; init(ranks(timeout=60)[name], …) waits longer.",
-)
 
 
 def on_all_ranks(function: Callable[P, T]) -> Callable[P, T]:

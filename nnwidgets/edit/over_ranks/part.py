@@ -11,7 +11,7 @@ import torch
 
 from nnwidgets.errors import InvalidTargetError
 from nnwidgets.formatting import shape_text
-from nnwidgets.introspect.safe_access.holders import is_dtensor
+from nnwidgets.introspect.safe_access.holders import is_dtensor, local_shard
 from nnwidgets.introspect.safe_access.objects import is_torchs_own, no_torch_function, type_name
 from nnwidgets.introspect.safe_access.tensors import as_plain_tensor
 
@@ -147,7 +147,8 @@ def part_of(tensor: Any, path: str = "") -> Part | None:
     box = [range(size) for size in shape]
     for cut in in_order(cuts):
         box[cut.dim] = chunk(box[cut.dim], cut.n, cut.at)
-    local = tuple(as_plain_tensor(tensor).shape)
+    with no_torch_function():
+        local = tuple(map(int, local_shard(tensor).shape))
     made = Part(shape, stride, tuple(box))
     if made.local_shape != local:
         raise InvalidTargetError(

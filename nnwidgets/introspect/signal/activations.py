@@ -13,7 +13,7 @@ from nnwidgets.errors import InvalidTargetError
 from nnwidgets.formatting import shape_text, short_repr
 from nnwidgets.introspect.handles import over_handles
 from nnwidgets.introspect.module_tree.expressions import ExpressionWriter
-from nnwidgets.introspect.records import Findings
+from nnwidgets.introspect.records import Findings, TensorStats
 from nnwidgets.introspect.safe_access.objects import instance_dict, is_tensor, plain_items, type_name
 from nnwidgets.introspect.safe_access.scan import ModelScan, read
 from nnwidgets.introspect.safe_access.tensors import as_plain_tensor, gradient_of, plain_torch
@@ -90,7 +90,7 @@ def watched_activations(
     loss: Loss,
     input_size: InputSizes | None = None,
     watch: Callable[[], None] = lambda: None,
-    with_histograms: bool = True,
+    is_brief: bool = False,
 ) -> Activations:
     """As `activations` does.
 
@@ -102,7 +102,7 @@ def watched_activations(
         input_size: Sizes of inputs to be made.
         watch: Called for each call that gives something, and for each gradient that arrives; what it raises ends the
             run and is passed on.
-        with_histograms: Whether there are any; without them it is faster.
+        is_brief: Whether histograms are left out, and of parameters all but which have equal units; that is faster.
     """
     scan = read(module)
     compute = None if loss is None else loss_function(loss)
@@ -113,9 +113,9 @@ def watched_activations(
         )
     ranks = ranks_of_forward(scan)
     with passing_on(watch) as watched:
-        summaries = Summaries(with_gradients=compute is not None, watch=watched, with_histograms=with_histograms)
+        summaries = Summaries(with_gradients=compute is not None, watch=watched, with_histograms=not is_brief)
         is_noise = isinstance(loss, str) and loss == NOISE
-        observer = _Signal(scan, (args, kwargs), compute, watched, summaries, is_noise=is_noise)
+        observer = _Signal(scan, (args, kwargs), compute, watched, summaries, is_noise=is_noise, is_brief=is_brief)
         try:
             with torch.enable_grad() if compute is not None else nullcontext():
                 trace = run(scan, args, kwargs, input_size, begin=lambda: come_together(ranks), observer=observer)
@@ -141,7 +141,9 @@ class _Signal(Observer):
         summaries: Summaries,
         *,
         is_noise: bool,
+        is_brief: bool,
     ) -> None:
+        self._is_brief = is_brief
         self._own = set(map(id, scan.modules))
         self._scan, self._inputs, self._compute, self._is_noise = scan, inputs, compute, is_noise
         self._watch = watch
@@ -205,9 +207,9 @@ class _Signal(Observer):
                 try:
                     root.backward(retain_graph=begins_before(given))  # type: ignore[no-untyped-call] # torch's
                 except Exception:
-                    self.parameters = _parameters(self._scan)
+                    self.parameters = _parameters(self._scan, is_brief=self._is_brief)
                     raise
-                self.parameters = _parameters(self._scan)
+                self.parameters = _parameters(self._scan, is_brief=self._is_brief)
             self.failed_in = None
         except Exception as raised:  # noqa: BLE001 - whatever a user's loss or backward raises is the answer
             self.error = error_text(raised)
@@ -241,13 +243,19 @@ def _scalar(value: Any) -> torch.Tensor:
     return found
 
 
-def _parameters(scan: ModelScan) -> tuple[ParameterSignal, ...]:
+def _parameters(scan: ModelScan, *, is_brief: bool) -> tuple[ParameterSignal, ...]:
+    """What each that asks for a gradient got; where it is brief, those alone that got one, without statistics."""
     asking = [(slot, row, value) for slot, row, value in scan.parameters.values() if value.requires_grad]
     asking.sort(key=lambda each: each[0])
+    if is_brief:
+        asking = [each for each in asking if gradient_of(each[2]) is not None]
     values = [value for _, _, value in asking]
     gradients = [gradient_of(value) for value in values]
-    with plain_torch():  # small ones are measured together where no mode is in force
-        weights, found = each_stats(values), each_stats(gradients)
+    weights: list[TensorStats | None] = [None] * len(values)
+    found = weights
+    if not is_brief:
+        with plain_torch():  # small ones are measured together where no mode is in force
+            weights, found = each_stats(values), each_stats(gradients)
     return tuple(
         ParameterSignal(
             scan.slot_path(slot), weight, gradient, _has_equal_units(value, of) and _has_equal_biases(scan, slot, row)

@@ -18,7 +18,6 @@ from nnwidgets import checkpoint
 from nnwidgets.checkpoint.formats.folder_files import is_checkpoint
 from nnwidgets.checkpoint.loading.plan import entries_that_fit
 from nnwidgets.checkpoint.loading.renames.short_renames import in_short
-from nnwidgets.checkpoint.records import LOADED
 from nnwidgets.errors import CheckpointMismatchError, InvalidTargetError, NNWidgetsError
 from nnwidgets.formatting import and_more, counted, inert
 from nnwidgets.introspect import LiveModel
@@ -251,7 +250,7 @@ def _next_step(command: Command, plan: checkpoint.LoadPlan, trial: checkpoint.Lo
         more = and_more(len(words) - _MOST_WORDS)
         partly = "" if trial.is_complete else " --partial"
         return f"{line} {' '.join(inert(word, 120) for word in words[:_MOST_WORDS])}{more}{partly}"
-    n = sum(entry.status in LOADED for entry in plan.entries)
+    n = sum(entry.is_loaded for entry in plan.entries)
     n_model = sum(entry.path is not None for entry in plan.entries)
     return f"{line} --partial loads the {n} of {counted(n_model, 'tensor')} that fit." if n else ""
 

@@ -215,7 +215,7 @@ def diff_page(diff: StateDiff) -> Document:
     """What differs, and by how much."""
     if diff.is_equal:
         said = f"{counted(len(diff.equal), 'tensor', exact_count)}, every bit the same."
-        return (Title(f"{diff.a} = {diff.b}", "equal"), Note(said), *_renamed(diff))
+        return (Title(f"{diff.a} = {diff.b}", "equal"), Note(said), *_part_of(diff), *_renamed(diff))
     counts: list[tuple[str, Sequence[object]]] = [
         ("changed", diff.changed), ("added", diff.added), ("removed", diff.removed), ("equal", diff.equal),
     ]  # fmt: skip
@@ -229,7 +229,8 @@ def diff_page(diff: StateDiff) -> Document:
         *(("− removed", name, "", "", "") for name in diff.removed),
     ]
     what = "close enough" if diff.is_close else "differences"
-    blocks: list[Block] = [Title(f"{diff.a} → {diff.b}", what), Facts(facts), _differences(rows), *_renamed(diff)]
+    blocks: list[Block] = [Title(f"{diff.a} → {diff.b}", what), Facts(facts), _differences(rows)]
+    blocks += [*_part_of(diff), *_renamed(diff)]
     if diff.equal:
         blocks.append(Note(f"Bit-equal: {some(diff.equal, _MOST_EQUAL)}."))
     return tuple(blocks)
@@ -262,6 +263,11 @@ def _stored(tensors: Sequence[StoredTensor]) -> Table:
 def _listed(entries: Sequence[Listed]) -> Table:
     heads = ("name", "what", "tensors", "size", "changed")
     return table_of(heads, tuple(map(_listing_row, entries)), right=(2, 3))
+
+
+def _part_of(diff: StateDiff) -> list[Note]:
+    """Whose result it is, where that isn't all of it."""
+    return [] if diff.of == "all" else [Note(f"Compared is what is here: {diff.of}.", "note")]
 
 
 def _renamed(diff: StateDiff) -> list[Note]:

@@ -62,7 +62,7 @@ export function statusLabel(status: Status): StatusLabel {
         t("The same values in another order in the file: will be loaded as the model has them"),
       );
     case "sharded":
-      return label(t("sharded"), <StatusMark name="hollow" />, "warn", t("Spread over processes: keeps its values"));
+      return label(t("sharded"), <StatusMark name="waves" />, "info", t("Spread over ranks: each gets its part"));
     case "shape_mismatch":
       return label(
         t("shape mismatch"),

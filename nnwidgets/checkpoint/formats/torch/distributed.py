@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeGuard
 
@@ -17,6 +18,7 @@ import torch
 
 from nnwidgets.checkpoint.description import (
     Composed,
+    Described,
     Opaque,
     Storage,
     Strided,
@@ -24,6 +26,7 @@ from nnwidgets.checkpoint.description import (
     dtype_name,
     tensors_in,
 )
+from nnwidgets.checkpoint.formats.crc32 import crc32, mismatches
 from nnwidgets.checkpoint.formats.file import File, Window
 from nnwidgets.checkpoint.formats.malformed import Malformed
 from nnwidgets.checkpoint.formats.paths import within
@@ -57,6 +60,9 @@ class Distributed(CheckpointReader):
         self.departures = []
         self.metadata = {}
         self._numbers: dict[str, int] = {}
+        self._pieces: dict[str, Storage] = {}
+        self._summed: set[str] = set()
+        self._known: dict[str, Strided] = {}
         try:
             self._read()
         except Malformed as error:
@@ -67,46 +73,78 @@ class Distributed(CheckpointReader):
             raise
 
     def verify(self, storages: Iterable[Storage], tick: Tick | None = None) -> None:
-        """Compare pieces with their checksums."""
-        for storage in storages:
-            if storage.held is not None:
-                continue
-            with self._piece(storage) as piece:
-                piece.verify([piece.content.storage], None)
-            if tick is not None:
-                tick(storage.n_bytes)
+        """Compare pieces with their checksums: those of `.metadata`, where it has any, else their own."""
+        held = [(each, each.key.partition(":")[0]) for each in storages if each.held is None]
+        whole = {key: self._pieces[key] for _, key in held if key in self._summed}
+        own = (self._located(each) for each, key in held if key not in self._summed)
+        self._compare([*whole.values(), *own], tick)
+
+    def _located(self, storage: Storage) -> Storage:
+        return self._saved(storage).storage if storage.key in self._pieces else storage
+
+    def located(self, described: Described) -> Described:
+        """A tensor by where its elements are, in place of where its pieces are saved."""
+        if isinstance(described, Composed):
+            return replace(described, parts=tuple((name, self._found(part)) for name, part in described.parts))
+        return self._found(described)
+
+    def _compare(self, storages: Sequence[Storage], tick: Tick | None = None) -> None:
+        for storage, found in mismatches(self.files, storages, tick):
+            raise CorruptCheckpointError(
+                f"{self.files[storage.file].path.name} is damaged: its {counted(storage.n_bytes, 'byte')} from "
+                f"{storage.offset:,} on have checksum {found:08x}, expected {storage.crc32:08x}.",
+                path=str(self.path),
+                hint="Get the file again; torch would load it without a word.",
+            )
 
     def _strided(self, described: Strided, storages: dict[str, torch.Tensor] | None) -> torch.Tensor:
-        if described.storage.held is not None:
-            return super()._strided(described, storages)
-        with self._piece(described.storage) as piece:
-            found = piece.content
-            if (found.shape, found.dtype) != (described.shape, described.dtype):
-                raise self._fault(
-                    f"has a piece of shape {found.shape} and {dtype_name(found.dtype)} where {described.shape} and "
-                    f"{dtype_name(described.dtype)} should be"
-                )
-            return piece.tensor(found)
+        return super()._strided(self._found(described), storages)
 
-    def _piece(self, storage: Storage) -> TorchZip:
-        """What is saved in a part of a data file: one tensor."""
-        file = self.files[storage.file]
-        piece = TorchZip(file.path, Window(file, storage.offset, storage.n_bytes))
-        if not isinstance(piece.content, Strided):
-            raise self._fault(f"has something else than a tensor at byte {storage.offset:,} of {file.path.name}")
-        return piece
+    def _found(self, described: Strided) -> Strided:
+        """A piece by where its elements are.
+
+        Raises:
+            CorruptCheckpointError: Something else is there.
+        """
+        if described.storage.held is not None or described.storage.key not in self._pieces:
+            return described
+        found = self._saved(described.storage)
+        if (found.shape, found.dtype) != (described.shape, described.dtype):
+            raise self._fault(
+                f"has a piece of shape {found.shape} and {dtype_name(found.dtype)} where {described.shape} and "
+                f"{dtype_name(described.dtype)} should be"
+            )
+        return found
+
+    def _saved(self, storage: Storage) -> Strided:
+        """The one tensor that is saved in a part of a data file; read once."""
+        known = self._known.get(storage.key)
+        if known is None:
+            file = self.files[storage.file]
+            with TorchZip(file.path, Window(file, storage.offset, storage.n_bytes)) as piece:
+                known = piece.content
+            if not isinstance(known, Strided):
+                raise self._fault(f"has something else than a tensor at byte {storage.offset:,} of {file.path.name}")
+            inner = known.storage
+            inner.key, inner.file = f"{storage.key}:{inner.key}", storage.file
+            inner.offset += storage.offset
+            self._known[storage.key] = known
+        return known
 
     def _read(self) -> None:
         file = self.files[0]
         if file.n_bytes > MOST_BYTES:
             raise Malformed(f"has {counted(file.n_bytes, 'byte')}; it can have {MOST_BYTES:,}")
-        found = unpickle(file.read(0, file.n_bytes), 0, _no_storages)
+        data = _unsealed(file.read(0, file.n_bytes))
+        found = unpickle(data, 0, _no_storages)
         if found.wanted:
             raise UnsafeCheckpointError(
                 f"{self.path.name}/{METADATA} wants to import {', '.join(found.wanted)}. Nothing was imported or run.",
                 path=str(file.path),
                 hint="No distributed checkpoint needs these: don't load it, whoever asks you to.",
             )
+        if found.end != len(data):
+            raise Malformed(f"has {counted(len(data) - found.end, 'byte')} after its pickle")
         whole = _state(found.content, "Metadata")
         infos = self._infos(whole.get("storage_data"))
         flat: dict[str, Any] = {}
@@ -136,7 +174,12 @@ class Distributed(CheckpointReader):
             self.files.append(File(within(self.path, name, self.files[0].path)))
         file = self._numbers[name]
         self.files[file].check(offset, n_bytes)
-        return Storage(str(number), file, offset, n_bytes, crc32=0)
+        stated = place.get("crc32")
+        made = Storage(str(number), file, offset, n_bytes, stated if type(stated) is int else 0)
+        if type(stated) is int:
+            self._summed.add(made.key)
+        self._pieces[made.key] = made
+        return made
 
     def _entry(self, name: str, entry: Any, infos: dict[tuple[str, tuple[int, ...] | None], Storage]) -> Any:
         kind = entry.class_name.rsplit(".", 1)[-1] if isinstance(entry, Opaque) else ""
@@ -153,7 +196,7 @@ class Distributed(CheckpointReader):
             raise Malformed(f"has {name[:80]!r} without a dtype, a size and pieces")
         shape = tuple(size)
         parts = tuple(self._part(name, dtype, shape, each, infos) for each in chunks)
-        _check_whole(name, shape, [(offsets, part.shape) for offsets, part in parts])
+        check_whole(name, shape, [(offsets, part.shape) for offsets, part in parts])
         named = tuple((",".join(map(str, offsets)), part) for offsets, part in parts)
         return Composed(dtype, shape, "strided", named)
 
@@ -183,6 +226,7 @@ class Distributed(CheckpointReader):
 
     def _value(self, storage: Storage) -> Any:
         """A value, saved in a part of a data file, with the bytes of the tensors in it."""
+        self._compare([storage] if storage.key in self._summed else [])
         file = self.files[storage.file]
         with TorchZip(file.path, Window(file, storage.offset, storage.n_bytes)) as piece:
             held = distinct_storages(each for _, each in tensors_in(piece.content))
@@ -197,6 +241,25 @@ class Distributed(CheckpointReader):
         return CorruptCheckpointError(
             f"{self.path.name}/{METADATA} {what}.", path=str(self.path), hint="It was damaged; get it again."
         )
+
+
+def sealed(metadata: bytes) -> bytes:
+    r"""A pickle with its checksum behind it, where torch doesn't read.
+
+    Example:
+        >>> sealed(b"a pickle.")
+        b'a pickle.\nnnwidgets.crc32 20d0b050\n'
+    """
+    return metadata + _SEAL % crc32(metadata, 0)
+
+
+def _unsealed(data: bytes) -> bytes:
+    """The pickle in a file, its checksum taken away; what else is behind it stays, to be refused."""
+    length = len(_SEAL % 0)
+    return data[:-length] if data.endswith(_SEAL % crc32(data[:-length], 0)) else data
+
+
+_SEAL = b"\nnnwidgets.crc32 %08x\n"
 
 
 def _state(found: Any, kind: str) -> dict[str, Any]:
@@ -236,7 +299,7 @@ def _are_sizes(found: Any) -> TypeGuard[Sequence[int]]:
     return is_short and all(type(each) is int and 0 <= each <= _MOST for each in found)
 
 
-def _check_whole(name: str, shape: tuple[int, ...], pieces: list[tuple[tuple[int, ...], tuple[int, ...]]]) -> None:
+def check_whole(name: str, shape: tuple[int, ...], pieces: list[tuple[tuple[int, ...], tuple[int, ...]]]) -> None:
     """Make sure that pieces cover a tensor, without meeting."""
     if sum(math.prod(sizes) for _, sizes in pieces) != math.prod(shape):
         raise Malformed(f"has pieces of {name[:80]!r} that don't make up its shape {shape}")

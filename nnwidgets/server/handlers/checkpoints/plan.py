@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from nnwidgets.checkpoint import LoadPlan, PlanEntry, plan
-from nnwidgets.checkpoint.records import LOADED, WORST_FIRST, Suggestion
+from nnwidgets.checkpoint.records import WORST_FIRST, Suggestion
 from nnwidgets.errors import PathNotFoundError
 from nnwidgets.formatting import inert
 from nnwidgets.server.handlers.checkpoints.browse import entry_body, read_header
@@ -51,7 +51,7 @@ def answer_plan(session: Session, body: Mapping[str, Any], job: Job) -> PlanRepl
         ]
     start, shown = window(entries, body["start"], body["count"])
     of_model = [each for each in found.entries if each.path is not None]
-    loads = [each for each in of_model if each.status in LOADED]
+    loads = [each for each in of_model if each.is_loaded]
     refused = {name for name, to in body["rename"].items() if to is None}
     index = read_header(session, file)[0]
     reply: PlanReply = {

@@ -1,0 +1,161 @@
+"""A save by several ranks that all run the same line: they meet, compare what they have, write; one names the files."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import replace
+from typing import Any
+
+import torch.distributed as dist
+
+from nnwidgets.checkpoint.records import SaveReport
+from nnwidgets.checkpoint.saving.here import Gathered, Request, edits_locked, gathered, recipe_facts, save_here
+from nnwidgets.checkpoint.saving.over_ranks.save_folder import save_folder
+from nnwidgets.checkpoint.saving.over_ranks.save_slices import save_slices
+from nnwidgets.checkpoint.saving.over_ranks.shares import digest_of_text, is_spread
+from nnwidgets.checkpoint.saving.over_ranks.steps import NOTHING, Steps
+from nnwidgets.checkpoint.saving.over_ranks.turn import Turn
+from nnwidgets.checkpoint.saving.shards import check_free
+from nnwidgets.checkpoint.saving.target import Target, target_of
+from nnwidgets.checkpoint.writing.atomic_file import TargetDirectory, as_save_error
+from nnwidgets.checkpoint.writing.tensors_to_save import TensorToSave, contents_of
+from nnwidgets.edit.code import Recipe
+from nnwidgets.errors import NNWidgetsError, SaveError
+from nnwidgets.formatting import counted
+from nnwidgets.introspect.meeting import PATIENCE, Meeting, Words
+from nnwidgets.introspect.safe_access import objects
+from nnwidgets.introspect.safe_access.holders import is_dtensor
+from nnwidgets.introspect.safe_access.scan import read
+from nnwidgets.introspect.tracing.together import is_in_group, ranks_of_model
+
+_WORDS = Words("save", NOTHING, "Run the same line on all of them, with the same path.")
+_DEEPEST = 16
+
+
+def ranks_of(obj: Any) -> tuple[int, ...]:
+    """The ranks that hold together what is to be saved; none where it is this process's own.
+
+    Example:
+        >>> ranks_of({"weight": 1})
+        ()
+    """
+    if not is_in_group():
+        return ()
+    if objects.is_module(obj):
+        return ranks_of_model(read(obj))
+    with objects.no_torch_function():
+        meshes = {each._spec.mesh for each in _tensors(obj, _DEEPEST) if is_dtensor(type(each))}  # noqa: SLF001 - torch's own record
+    ranks = {rank for mesh in meshes for rank in mesh.mesh.flatten().tolist()}
+    return tuple(sorted(ranks)) if len(ranks) > 1 else ()
+
+
+def _tensors(value: Any, left: int) -> Iterator[Any]:
+    if objects.is_tensor(value):
+        yield value
+    elif left:
+        inside = (
+            [each for _, each in objects.plain_items(value)]
+            if objects.is_a(value, dict)
+            else list(value)
+            if type(value) in (list, tuple)
+            else []
+        )
+        for each in inside:
+            yield from _tensors(each, left - 1)
+
+
+def save_together(asked: Request, ranks: tuple[int, ...], seconds: float | None = None) -> SaveReport:
+    """Save what ranks hold together, on each of them.
+
+    Args:
+        asked: What is to be saved; the same on all.
+        ranks: Which they are.
+        seconds: How long to wait for the others, and for a sign of life from each; as usual where None.
+
+    Raises:
+        RankMissingError: A rank is missing, or can't; nothing was saved.
+        RanksDisagreeError: They would save different things.
+        SaveError: Nothing was saved, and why.
+    """
+    start = time.perf_counter()
+    seconds = PATIENCE if seconds is None else seconds
+    meeting = Meeting(ranks, seconds, "save", _WORDS, f"save {os.fspath(asked.path)!r}")
+    try:
+        target = target_of(asked.path, asked.shard_size, overwrite=asked.overwrite)
+        with as_save_error(target.path):
+            _check_free(target, overwrite=asked.overwrite)
+        meeting.agree(f"save to {target.path}")
+    except BaseException as error:
+        meeting.refuse(error.message if isinstance(error, NNWidgetsError) else f"{type(error).__name__}: {error}")
+        raise
+    with Steps(meeting, seconds) as steps, as_save_error(target.path), edits_locked(asked.obj):
+        report = _saved(asked, target, steps)
+        steps.leave()
+    return replace(report, seconds=time.perf_counter() - start, ranks=ranks, world_size=dist.get_world_size())
+
+
+def _check_free(target: Target, *, overwrite: bool) -> None:
+    if target.format == "sharded" and not overwrite and target.path.is_dir():
+        with TargetDirectory(target.path) as folder:
+            check_free(folder)
+
+
+def _saved(asked: Request, target: Target, steps: Steps) -> SaveReport:
+    given = gathered(asked)
+    contents = contents_of(given.content, takes_parts=True)
+    facts = recipe_facts(asked, given.state, target)
+    if not is_spread(each for _, each in contents.named if type(each) is TensorToSave):
+        names = [name for name, _ in contents.named]
+        return _by_the_first(asked, given, f"save {counted(len(names), 'tensor')} ({digest_of_text(names)})", steps)
+    if target.format == "torch-zip":
+        raise SaveError(
+            "A torch file is written by one process, and this model is spread over ranks.",
+            path=str(target.path),
+            hint=f"Save to a folder, {str(target.path.with_suffix('')) + '/'!r}, or to "
+            f"{target.path.with_suffix('.safetensors').name!r}. Nothing was changed.",
+        )
+    with ExitStack() as stack:
+        turn = Turn(asked, target, given, contents, replace(facts, is_spread=True), steps, stack)
+        if target.format == "sharded" and asked.shard_size is None:
+            return _report(save_folder(turn), given)
+        return _report(save_slices(turn), given)
+
+
+def _by_the_first(asked: Request, given: Gathered, does: str, steps: Steps) -> SaveReport:
+    """Where every rank has all of it, one saves it, and all have the report."""
+    steps.compare(does)
+    if steps.is_first:
+        steps.settle()
+        with steps.telling(), steps.in_one_call():
+            report = save_here(asked, given.state)
+        steps.end(_told(report))
+    return _report(steps.hear_end(), given)
+
+
+def _told(report: SaveReport) -> dict[str, Any]:
+    """A report as JSON."""
+    made = {name: getattr(report, name) for name in _FIELDS}
+    made["recipes"] = [[each.lines, each.imports] for each in report._recipes or ()]  # noqa: SLF001 - its text
+    return made
+
+
+def _report(told: dict[str, Any], given: Gathered) -> SaveReport:
+    save, load = (Recipe(tuple(lines), tuple(imports)) for lines, imports in told["recipes"])
+    return SaveReport(
+        paths=tuple(told["paths"]),
+        n_tensors=told["n_tensors"],
+        size_bytes=told["size_bytes"],
+        digest=told["digest"],
+        verified=told["verified"],
+        seconds=0.0,
+        warnings=tuple(told["warnings"]),
+        optimizer=given.optimizer,
+        ties=tuple((name, of) for name, of in told["ties"]),
+        _recipes=(save, load),
+    )
+
+
+_FIELDS = ("paths", "n_tensors", "size_bytes", "digest", "verified", "warnings", "ties")
