@@ -15,14 +15,23 @@ from torch import nn
 
 from nnwidgets.distributed import checkpoints, held_changes
 from nnwidgets.distributed.inputs import from_json
-from nnwidgets.distributed.merging import traces
-from nnwidgets.distributed.merging.stats import rows_of
-from nnwidgets.distributed.merging.tree_json import interned, kinds_of, to_json
+from nnwidgets.distributed.merging import change_json, traces
+from nnwidgets.distributed.merging.tree_json import kinds_of, to_json
 from nnwidgets.distributed.merging.trees import digest_of, facts_of
-from nnwidgets.distributed.shares import ABSENT, Share, flat_shares, share_of, stats_of
+from nnwidgets.distributed.shares import (
+    ABSENT,
+    Share,
+    flat_shares,
+    place_in_group,
+    rows_said,
+    share_of,
+    stats_of,
+)
 from nnwidgets.distributed.tiles import tile_of
+from nnwidgets.edit.history import history_of
+from nnwidgets.edit.log import log_of
 from nnwidgets.edit.undo_copy.digest import digest
-from nnwidgets.errors import NNWidgetsError, RanksDisagreeError
+from nnwidgets.errors import InvalidTargetError, NNWidgetsError, RanksDisagreeError
 from nnwidgets.formatting import inert
 from nnwidgets.introspect.checks import data_findings, structural_findings, worst_first
 from nnwidgets.introspect.checks.forward_source import forward_digest
@@ -43,13 +52,6 @@ from nnwidgets.wire.schema.ranks import RankReply
 Said = dict[str, Any]
 
 
-def place_in_group() -> tuple[int, int]:
-    """This process's rank and how many there are; 0 of 1 outside of a process group."""
-    if torch.distributed.is_available() and torch.distributed.is_initialized():
-        return torch.distributed.get_rank(), torch.distributed.get_world_size()
-    return 0, 1
-
-
 def answer(module: nn.Module, body: Mapping[str, Any], said: Mapping[str, Any] | None = None) -> RankReply:
     """Answer one question about a model.
 
@@ -62,14 +64,17 @@ def answer(module: nn.Module, body: Mapping[str, Any], said: Mapping[str, Any] |
         The reply's body, ready for ``json.dumps``.
     """
     rank, world_size = place_in_group()
-    said = dict(_ANSWERS[body["ask"]](module, body) if said is None else said)
+    if said is None:
+        if body["ask"] not in _ANSWERS:
+            raise InvalidTargetError(f"A rank that runs the same lines as others isn't asked for {body['ask']!r}.")
+        said = _ANSWERS[body["ask"]](module, body)
     return {
         "rank": rank,
         "world_size": world_size,
         "host": platform.node(),
         "pid": os.getpid(),
         "version": version(),
-        "said": said,
+        "said": dict(said),
     }
 
 
@@ -121,12 +126,7 @@ def _stats(module: nn.Module, body: Mapping[str, Any]) -> Said:
     tensors = [_tensor_at(live, path) for path in body["paths"]]
     shares = [ABSENT if tensor is None else share_of(tensor, *place, flat) for tensor in tensors]
     found = stats_of(tensors, shares, bins=body.get("bins", True))
-    told = (
-        share._replace(state="unreadable") if part is None and share.state == "held" else share
-        for share, part in zip(shares, found, strict=True)
-    )
-    share_of_each, distinct = interned(told)
-    return {"shares": distinct, "share_of": share_of_each, "rows": rows_of(found).to_text()}
+    return rows_said(shares, found)
 
 
 def _tensor_at(live: LiveModel, path: str) -> Any:
@@ -195,8 +195,12 @@ def traced(module: nn.Module, args: Sequence[Any], options: Mapping[str, Any], p
     return traces.to_json(run(read(module), args, kwargs, input_size, begin=begin))
 
 
+def _history(module: nn.Module, body: Mapping[str, Any]) -> Said:  # noqa: ARG001 - as the others are called
+    return change_json.history_to_json(history_of(log_of(module)))
+
+
 def _here(module: nn.Module, body: Mapping[str, Any]) -> Said:  # noqa: ARG001 - as the others are called
-    return {}
+    return {"world_size": place_in_group()[1]}
 
 
 def _counted(tensors: Iterable[TensorEntry]) -> Iterable[TensorEntry]:
@@ -230,11 +234,13 @@ _ANSWERS: dict[str, Callable[[nn.Module, Mapping[str, Any]], Said]] = {
     "values": _values,
     "check": _check,
     "here": _here,
+    "history": _history,
     "trace": _trace,
     "plan": checkpoints.plan_here,
     "diff": checkpoints.diff_here,
     "prepare": held_changes.prepare,
     "renew": held_changes.renew,
     "commit": held_changes.commit,
+    "release": held_changes.release,
     "revoke": held_changes.revoke,
 }

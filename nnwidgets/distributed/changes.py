@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import secrets
-import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import replace
@@ -16,18 +15,17 @@ from torch import nn
 
 from nnwidgets.checkpoint import load
 from nnwidgets.distributed.inputs import to_json
+from nnwidgets.distributed.merging import change_json
 from nnwidgets.distributed.merging.plans_and_diffs import report_of
 from nnwidgets.distributed.merging.tensors import WholeTensors
 from nnwidgets.distributed.sources.source import Missing
 from nnwidgets.edit import Change, apply, assign, freeze, init, redo, undo, unfreeze
 from nnwidgets.edit.change import Make, Numbers, Statistics
-from nnwidgets.edit.code import Recipe
-from nnwidgets.edit.history import FEW
+from nnwidgets.edit.log import FEW
 from nnwidgets.edit.over_ranks.agreement import agreed_call
 from nnwidgets.edit.rng import draw_seed
-from nnwidgets.edit.targets import Tie
 from nnwidgets.errors import InvalidTargetError, NNWidgetsError, RankMissingError, RanksDisagreeError
-from nnwidgets.formatting import inert
+from nnwidgets.formatting import inert, rank_names
 
 CHANGES: dict[str, Callable[..., Any]] = {
     "init": init,
@@ -102,16 +100,17 @@ def change_from_here(
         )
     number = secrets.token_hex(8)
     body = {"function": function, "given": to_json((arguments, given), function), "number": number}
-    _need_all(ask("here")[1])
+    here, missing = ask("here")
+    _need_all(missing)
+    _need_whole_job(here)
     try:
         replies, missing = ask("prepare", seconds=seconds + _LONGEST_CHANGE, change=body)
         _need_all(missing)
         _check_alike({rank: str(each["does"]) for rank, each in replies.items()})
-        change = _change_of(replies)
+        change = change_json.merged({rank: each["change"] for rank, each in replies.items()})
         before = _stats(ask, change)
-        change = replace(change, _numbers=Numbers(_known(before), _known({})))
         if change.is_preview:
-            return change
+            return replace(change, _numbers=Numbers(_known(before), _known(_previewed(replies))))
         _need_all(ask("renew", change={"number": number})[1])
     except BaseException:
         _revoke(ask, number)
@@ -132,6 +131,8 @@ def change_from_here(
             ranks=lost,
             hint="check(net) tells whether all ranks are there, and agree.",
         )
+    with suppress(NNWidgetsError):  # who isn't reached holds it until the next change
+        ask("release", change={"number": number})
     change = replace(change, _numbers=Numbers(_known(before), _known(_stats(ask, change))))
     if function != "load":
         return change
@@ -172,6 +173,19 @@ def _need_all(missing: Mapping[int, Missing]) -> None:
         raise RankMissingError(f"A change needs every rank, and nothing was changed. {why}", ranks=tuple(missing))
 
 
+def _need_whole_job(here: Replies) -> None:
+    """Refuse to change a model that ranks hold which weren't asked."""
+    world_size = max(int(each.get("world_size", 1)) for each in here.values())
+    others = tuple(rank for rank in range(world_size) if rank not in here)
+    if others:
+        raise RankMissingError(
+            f"A change needs every rank, and {rank_names(others)} of {world_size} "
+            f"{'is' if len(others) == 1 else 'are'}n't asked. Nothing was changed.",
+            ranks=others,
+            hint="Give ranks() all of them.",
+        )
+
+
 def _check_alike(does: Mapping[int, str]) -> None:
     first = min(does)
     for rank, each in does.items():
@@ -188,23 +202,10 @@ def _revoke(ask: Asks, number: str) -> None:
         ask("revoke", change={"number": number})
 
 
-def _change_of(replies: Replies) -> Change:
-    """One record of what all ranks did."""
-    told = [each["change"] for _, each in sorted(replies.items())]
-    first, ranks = told[0], tuple(sorted(replies))
-    return Change(
-        label=first["label"],
-        kind=first["kind"],
-        paths=tuple(dict.fromkeys(path for each in told for path in each["paths"])),
-        seed=None if first["seed"] is None else int(first["seed"]),
-        warnings=tuple(dict.fromkeys(text for each in told for text in each["warnings"])),
-        time=time.time(),
-        n_elements=max(each["n_elements"] for each in told),
-        ties=tuple(Tie(*tie) for tie in first["ties"]),
-        is_preview=first["is_preview"],
-        _recipe=Recipe(tuple(first["lines"]), tuple(first["imports"])),
-        _numbers=Numbers(lambda _: {}, lambda _: {}),
-        _outcome=first["outcome"],
-        ranks=ranks,
-        world_size=len(ranks),
-    )
+def _previewed(replies: Replies) -> Statistics:
+    """Statistics of the values that a preview tells, where all ranks tell them."""
+    said = {rank: each["after"] for rank, each in sorted(replies.items()) if "after" in each}
+    if len(said) < len(replies) or len({tuple(each["paths"]) for each in said.values()}) > 1:
+        return {}
+    found = zip(said[min(said)]["paths"], WholeTensors(said, ()), strict=True)
+    return {path: stats for path, stats in found if not isinstance(stats, str)}

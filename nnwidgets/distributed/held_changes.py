@@ -1,7 +1,8 @@
 """Changes that a rank has made and set aside, until whoever asked all ranks says that they stay.
 
 A notebook that changes a model over ranks asks each to prepare, then whether all are there still, and only then to
-commit. What is prepared and never committed changes nothing; what is told to commit too late is let go.
+commit. What is prepared and never committed changes nothing; what is told to commit too late is let go. What takes it
+back is held until all have committed.
 """
 
 from __future__ import annotations
@@ -16,12 +17,16 @@ from torch import nn
 from nnwidgets.checkpoint import LoadReport
 from nnwidgets.distributed.changes import CHANGES
 from nnwidgets.distributed.inputs import from_json
+from nnwidgets.distributed.merging import change_json
+from nnwidgets.distributed.shares import flat_shares, place_in_group, rows_said, share_of
 from nnwidgets.edit import Change
-from nnwidgets.edit.history import log_of
+from nnwidgets.edit.log import log_of
 from nnwidgets.edit.over_ranks.agreement import Step, agreed_by
 from nnwidgets.errors import InvalidTargetError, RankMissingError
+from nnwidgets.formatting import inert
 from nnwidgets.introspect.safe_access.scan import read
 from nnwidgets.introspect.tracing.inputs import device_of
+from nnwidgets.introspect.tracing.unsharded import live_with_shards
 
 Said = dict[str, Any]
 
@@ -66,21 +71,40 @@ def prepare(module: nn.Module, body: Mapping[str, Any]) -> Said:
     asked = _asked(body, function=str, given=Mapping)
     if asked["function"] not in CHANGES:
         raise InvalidTargetError(_MALFORMED)
-    arguments, options = from_json(asked["given"], device_of(read(module)))
+    given = from_json(asked["given"], device_of(read(module)))
+    match given:
+        case [list() | tuple() as arguments, dict() as options]:
+            pass
+        case _:
+            raise InvalidTargetError(_MALFORMED)
     held = HeldChange(asked["number"])
     log = log_of(module)
     log.held = None  # one that was prepared before is let go
     with agreed_by(held):
-        made = CHANGES[asked["function"]](module, *arguments, **options)
+        try:
+            made = CHANGES[asked["function"]](module, *arguments, **options)
+        except TypeError as error:  # it takes no such arguments
+            raise InvalidTargetError(f"{asked['function']}: {inert(str(error), 200)}.") from None
     if held.step is not None:
         log.held = held
         held.seen = time.monotonic()
     if not isinstance(made, LoadReport):
-        return {"does": held.said, "change": _told(made)}
+        return {"does": held.said, "change": change_json.to_json(made)} | _previewed(module, made)
     if made.change is None:
         raise InvalidTargetError("There is nothing to load into.")
     report = replace(made, change=None)
-    return {"does": held.said, "change": _told(made.change), "report": report.to_dict()}
+    return {"does": held.said, "change": change_json.to_json(made.change), "report": report.to_dict()}
+
+
+def _previewed(module: nn.Module, change: Change) -> Said:
+    """The numbers of a preview, of what of each tensor is here: what `answering` says to "stats"."""
+    after = {path: each for path, each in change.after.items() if each.is_exact} if change.is_preview else {}
+    if not after:
+        return {}
+    live = live_with_shards(module)
+    flat = flat_shares(live.scan)
+    shares = [share_of(live.tensor(path), *place_in_group(), flat) for path in after]
+    return {"after": {"paths": list(after), **rows_said(shares, list(after.values()))}}
 
 
 def renew(module: nn.Module, body: Mapping[str, Any]) -> Said:
@@ -103,6 +127,14 @@ def commit(module: nn.Module, body: Mapping[str, Any]) -> Said:
     if held.step is not None and not held.is_kept:
         held.step.keep()
         held.is_kept = True
+    return {}
+
+
+def release(module: nn.Module, body: Mapping[str, Any]) -> Said:
+    """Hold what takes it back no longer: all ranks have committed it."""
+    held = log_of(module).held
+    if held is not None and held.number == _asked(body)["number"]:
+        log_of(module).held = None
     return {}
 
 
@@ -134,20 +166,3 @@ def _held_now(module: nn.Module, body: Mapping[str, Any]) -> HeldChange:
     if held is None or held.number != _asked(body)["number"]:
         raise InvalidTargetError("No such change is prepared here.")
     return held
-
-
-def _told(change: Change) -> Said:
-    """A change as JSON, for the notebook to make one of what all ranks say."""
-    return {
-        "label": change.label,
-        "kind": change.kind,
-        "paths": list(change.paths),
-        "seed": None if change.seed is None else str(change.seed),
-        "warnings": [str(each) for each in change.warnings],
-        "n_elements": change.n_elements,
-        "ties": [[tie.path, tie.of, tie.relation] for tie in change.ties],
-        "outcome": change.outcome,
-        "is_preview": change.is_preview,
-        "lines": list(change._recipe.lines),  # noqa: SLF001 - its text, with the model's name left open
-        "imports": list(change._recipe.imports),  # noqa: SLF001 - the same
-    }

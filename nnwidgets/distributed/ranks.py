@@ -20,22 +20,24 @@ from nnwidgets.distributed.changes import CHANGES, change_from_here, change_here
 from nnwidgets.distributed.checkpoints import ask_file, file_here
 from nnwidgets.distributed.inputs import to_json
 from nnwidgets.distributed.job import Served, checked_token, open_doors, served_at
+from nnwidgets.distributed.merging import change_json
 from nnwidgets.distributed.serving.door import Door
 from nnwidgets.distributed.sources.ipyparallel import EngineSource, is_ipyparallel
 from nnwidgets.distributed.sources.process_group import ProcessGroupSource
 from nnwidgets.distributed.sources.side_door import DoorSource, Way, source_at
 from nnwidgets.distributed.sources.source import Answers, Missing, Source
 from nnwidgets.distributed.status import RankStatus, status_of
+from nnwidgets.edit import History
 from nnwidgets.errors import InvalidTargetError, NNWidgetsError, RankMissingError
 from nnwidgets.formatting import inert
 from nnwidgets.introspect.checks.findings import worst_first
 from nnwidgets.introspect.handles import Handle, Handles, ModelHandle
 from nnwidgets.introspect.module_tree.nodes import ModuleTree
 from nnwidgets.introspect.module_tree.tree import tree
-from nnwidgets.introspect.records import Finding, Findings, TensorEntry, TensorStats, TieGroup, TieGroups
+from nnwidgets.introspect.records import Finding, Findings, TensorStats, TieGroup, TieGroups
 from nnwidgets.introspect.safe_access.frames import local_variable, outwards
 from nnwidgets.introspect.safe_access.objects import is_module
-from nnwidgets.introspect.stats_table import StatsRow, StatsTable, row_of
+from nnwidgets.introspect.stats_table import StatsTable
 from nnwidgets.introspect.tracing.trace_record import Trace
 
 _NUMBERS = itertools.count()
@@ -180,6 +182,11 @@ class Ranks(Handles):
     def is_in_group(self) -> bool:
         """Whether this process is one of the ranks, all of which run the same lines."""
         return self._group is not None
+
+    @property
+    def can_change(self) -> bool:
+        """Whether this process, which is none of the ranks, can have them change a model."""
+        return self._group is None and not isinstance(self._source, DoorSource)
 
     def ask(
         self,
@@ -433,8 +440,12 @@ class RankedModel(ModelHandle):
         for entry in whole.tensors:
             at = first.get(entry.path, entry.path)
             gradient = found.get(f"{at}.grad", "")
-            rows.append(_row(entry, found[at], gradient, first.get(entry.path, "")))
+            rows.append(merging.tensors.row_of_whole(entry, found[at], gradient, first.get(entry.path, "")))
         return StatsTable(rows, whole)
+
+    def _history(self) -> History:
+        replies, _ = self.ask("history")
+        return change_json.merged_history(replies)
 
     def _ties(self) -> tuple[TieGroup, ...]:
         return TieGroups(self._tree().ties)
@@ -452,18 +463,7 @@ class RankedModel(ModelHandle):
 
 _LONGEST_FORWARD = 60.0
 """Seconds that a forward may take before a rank that is in it counts as missing."""
-_OF_MODEL = ("tree", "ties", "stats", "check")
-
-
-def _row(entry: TensorEntry, found: TensorStats | str, gradient: TensorStats | str, tied_to: str) -> StatsRow:
-    """A tensor's row in the table of all."""
-    notes = [entry.held.how] if entry.held is not None else []
-    if isinstance(found, str):
-        notes.append(found)
-    elif found.of != "all":
-        notes.append(f"numbers of {found.of}")
-    measured, of_gradient = (None if isinstance(each, str) else each for each in (found, gradient))
-    return row_of(entry, measured, notes, gradient=of_gradient, tied_to=tied_to)
+_OF_MODEL = ("tree", "ties", "stats", "check", "history")
 
 
 class RankedTensor(Handle):

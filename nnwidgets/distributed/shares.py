@@ -10,7 +10,8 @@ from typing import Any, Literal, NamedTuple
 
 import torch
 
-from nnwidgets.distributed.merging.stats import BINS
+from nnwidgets.distributed.merging.stats import BINS, rows_of
+from nnwidgets.distributed.merging.tree_json import interned
 from nnwidgets.errors import NNWidgetsError
 from nnwidgets.introspect.records import TensorStats
 from nnwidgets.introspect.safe_access import objects
@@ -42,6 +43,13 @@ class Share(NamedTuple):
 
 ABSENT = Share("absent", (), 1, 0)
 """Of a tensor that is in the model of other ranks only, as in another stage of a pipeline."""
+
+
+def place_in_group() -> tuple[int, int]:
+    """This process's rank and how many there are; 0 of 1 outside of a process group."""
+    if torch.distributed.is_available() and torch.distributed.is_initialized():
+        return torch.distributed.get_rank(), torch.distributed.get_world_size()
+    return 0, 1
 
 
 def flat_shares(scan: ModelScan) -> dict[int, Share]:
@@ -106,6 +114,21 @@ def stats_of(tensors: Sequence[Any], shares: Sequence[Share], *, bins: bool) -> 
     """
     held = [_held(tensor, share) for tensor, share in zip(tensors, shares, strict=True)]
     return [None if each is None else exact_stats(each, bins=BINS) for each in held] if bins else each_stats(held)
+
+
+def rows_said(shares: Sequence[Share], found: Sequence[TensorStats | None]) -> dict[str, Any]:
+    """What a rank says of tensors' statistics.
+
+    Args:
+        shares: Of each tensor.
+        found: Of each what is held of it; None where there is nothing to read.
+    """
+    told = (
+        share._replace(state="unreadable") if part is None and share.state == "held" else share
+        for share, part in zip(shares, found, strict=True)
+    )
+    share_of_each, distinct = interned(told)
+    return {"shares": distinct, "share_of": share_of_each, "rows": rows_of(found).to_text()}
 
 
 def _held(tensor: Any, share: Share) -> torch.Tensor | None:

@@ -14,7 +14,8 @@ Start at `transaction.commit`: every operation makes a plan and has it carried o
     init_comparison/    `compare_inits`: initializers side by side, before one is chosen
     undo_copy/          old bytes kept beside live ones, to undo and redo
     change.py           `Change`, the record of what was done
-    history.py          what was done to each model; `history`, `undo`, `redo`
+    log.py              what was done to each model, and what it takes to undo it
+    history.py          `history`, `undo`, `redo`
     optimizer_state.py  what optimizers remember of a parameter, told, cleared and put back
     rng.py              seeds, and generators left as they were
     code.py             changes as Python

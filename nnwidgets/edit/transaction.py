@@ -17,7 +17,8 @@ import torch
 
 from nnwidgets.edit.change import Change, Kind, Numbers
 from nnwidgets.edit.code import Recipe, expressions, optimizer_name
-from nnwidgets.edit.history import FEW, Entry, Log, MadeChange, State, log_of
+from nnwidgets.edit.history import MadeChange
+from nnwidgets.edit.log import FEW, Entry, Log, State, log_of
 from nnwidgets.edit.optimizer_state import KeptState, states_of, warning_of
 from nnwidgets.edit.over_ranks.agreement import Within, agreed_by, current, said_of, world_size
 from nnwidgets.edit.targets import ChangeScope, TensorTarget, Tie

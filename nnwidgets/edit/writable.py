@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from nnwidgets.edit.over_ranks.part import part_of
+from nnwidgets.edit.over_ranks.part import data_of, part_of
 from nnwidgets.edit.targets import TensorTarget
 from nnwidgets.edit.undo_copy.memory_blocks import overlaps_itself, piece_of
 from nnwidgets.errors import InvalidTargetError
@@ -54,7 +54,7 @@ def check_writable(places: Sequence[TensorTarget], *, parts: bool = False) -> li
                 problem, hint = _why_not(place.tensor, held)
         if problem:
             raise InvalidTargetError(f"{place.path} can't be written: {problem}.", path=place.path, hint=hint)
-    return list(map(as_plain_tensor, tensors))
+    return [as_plain_tensor(data_of(tensor)) for tensor in tensors]
 
 
 _is_leaf: Any = torch.Tensor.is_leaf.__get__  # type: ignore[attr-defined] # it is a property
@@ -63,8 +63,9 @@ _is_inference: Any = torch.Tensor.is_inference
 
 def _why_not(tensor: Any, held: Held | None) -> tuple[str, str]:  # noqa: PLR0911 - one reason each
     if held is not None and held.kind == "shard" and (held.is_part or held.placements):
+        here = f"this process has {shape_text(held.local_shape)} of {shape_text(held.shape)}"
         return (
-            f"it is {held.how}, and this process has {shape_text(held.local_shape)} of {shape_text(held.shape)}",
+            f"it is {held.how}, and {here if held.is_part else 'other ranks have it too'}",
             "Change it before it is sharded; a change on one process alone would leave the others as they are.",
         )
     if held is not None and held.kind == "wrapper":

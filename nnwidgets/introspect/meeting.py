@@ -3,7 +3,10 @@
 What a model that is spread over ranks does waits in its collectives for all of them, as long as the group's timeout
 (minutes), and a change of some of them alone leaves a mixture. So each says what it is about to do, and only when all
 have come, and say the same, does any go on. Whoever waits too long calls it off, for all by one compare-and-set; a rank
-that comes afterwards begins another turn.
+that comes afterwards begins another turn. The last rank that leaves a turn takes back what it left in the store.
+
+A rank that keeps the store, rank 0 as a rule, and is stopped holds up whoever asks the store, as long as it is; where
+it ends, they are told at once.
 """
 
 from __future__ import annotations
@@ -69,20 +72,26 @@ class Meeting:
         self._name = f"{name}/{whose}"
         self._held, self._turns = PrefixStore(f"nnwidgets/{self._name}", store), _turns.setdefault(store, {})
         self._me, self._began = dist.get_rank(), time.monotonic()
-        self._shared: list[str] = []
         self._beaten, self._n_beats = 0.0, 0
         self.is_on = False
         self.turn = self._turns.get(self._name, 0)
         try:
             while self._held.check([f"{self.turn}/decided"]) and not self._is_of_this(self._decided()):
+                self._leave()
                 self.turn += 1
         except RuntimeError:  # the store is gone, which the meeting will find
             pass
 
-    def shared(self, key: str, value: str) -> str:
-        """One value for all ranks: that of the first one who asks; nobody is waited for."""
-        self._shared.append(key)
-        return bytes(self._held.compare_set(f"{self.turn}/{key}", "", value)).decode()
+    def shared(self, value: str) -> str:
+        """One value for all ranks: that of the first one who asks; nobody is waited for.
+
+        Raises:
+            RankMissingError: The store is gone.
+        """
+        try:
+            return bytes(self._held.compare_set(f"{self.turn}/shared", "", value)).decode()
+        except RuntimeError:
+            raise self._gone() from None
 
     def beat(self) -> None:
         """Tell those that wait that this rank is on its way; may be called as often as there is something done."""
@@ -100,11 +109,9 @@ class Meeting:
         """Tell the others that this rank won't come, and why."""
         if self.is_on or self._turns.get(self._name, 0) > self.turn:
             return
-        self._turns[self._name] = self.turn + 1
-        try:
+        with suppress(RuntimeError):
             self._decide(_REFUSED + json.dumps([self._me, self._call, why]))
-        except RuntimeError:
-            return
+            self._leave()
 
     def agree(self, said: str = "") -> None:
         """Go on only with all the ranks, which say the same.
@@ -129,17 +136,25 @@ class Meeting:
             decided = self._decided()
             self.is_on = decided == _GO
             theirs = self._said() if decided == _DIFFER else {}
-            if decided in (_GO, _DIFFER):
-                self._leave()
-        except RuntimeError:  # the store is gone, with the rank that had it
-            decided = _OFF + " ".join(str(rank) for rank in self.ranks if rank != self._me)
+            self._leave()
+        except RuntimeError:
+            if not self.is_on:
+                raise self._gone() from None
         except BaseException:  # an interrupt: the others must not go on without this rank, nor it stay behind
             self.is_on = self._decide(_OFF + str(self._me)) == _GO
+            self._leave()
             raise
-        finally:
-            self._turns[self._name] = self.turn + 1
         if not self.is_on:
             raise self._error(decided, said, theirs, time.monotonic() - began)
+
+    def _gone(self) -> RankMissingError:
+        self._turns[self._name] = self.turn + 1
+        others = tuple(rank for rank in self.ranks if rank != self._me)
+        return RankMissingError(
+            f"This {self._words.what} needs {rank_names(self.ranks)}, and the store over which they agree is gone, "
+            f"with the process that kept it. {self._words.nothing}",
+            ranks=others,
+        )
 
     def _error(self, decided: str, said: str, theirs: dict[int, str], seconds: float) -> Exception:
         what, nothing, hint = self._words
@@ -192,11 +207,13 @@ class Meeting:
         return bool(call == self._call)
 
     def _leave(self) -> None:
-        """Say that this rank knows; the last one takes everything back."""
-        if self._held.add(f"{self.turn}/left", 1) == len(self.ranks):
-            beats = (f"beat/{rank}" for rank in self.ranks)
-            for key in (*self.ranks, "decided", "left", *self._shared, *beats):
-                self._held.delete_key(f"{self.turn}/{key}")
+        """Say that this rank is done with the turn; the last one takes everything back."""
+        if self._turns.get(self._name, 0) <= self.turn:
+            self._turns[self._name] = self.turn + 1
+            if self._held.add(f"{self.turn}/left", 1) == len(self.ranks):
+                beats = (f"beat/{rank}" for rank in self.ranks)
+                for key in (*self.ranks, "decided", "left", "shared", *beats):
+                    self._held.delete_key(f"{self.turn}/{key}")
 
 
 def wait_for(store: Any, key: str, deadline: float) -> bytes | None:

@@ -38,6 +38,43 @@ def by_rank(explorer):
     return explorer.part("By rank").get_by_role("row")
 
 
+def filled_anew_and_back(explorer, notebook, lab):
+    """By mouse: previewed, applied on all engines, seen, undone; each view of it by its picture."""
+    bar = explorer.root.get_by_role("region", name="History")
+    explorer.select("2.weight")
+    explorer.tab("Overview")
+    old = explorer.statistics()
+    notebook.execute("client[:].execute('before = net[2].weight.to_local().clone()', block=True)")
+    panel = explorer.tab("Re-initialize")
+    panel.get_by_label("Initializer").select_option("normal_")
+    panel.get_by_label("std", exact=True).fill("0.5")
+    panel.get_by_label("Seed", exact=True).fill("7")
+    expect(panel.locator(".nnw-code")).to_contain_text("normal_(whole, std=0.5")
+    expect(panel.locator(".nnw-figure-table")).to_contain_text("0.5")
+    explorer.screenshot("ranks-preview-light")
+    lab.theme("JupyterLab Dark")
+    explorer.screenshot("ranks-preview-dark")
+    barred = violations(explorer)
+    lab.theme("JupyterLab Light")
+    size = lab.page.viewport_size
+    lab.page.set_viewport_size({"width": 480, "height": 1200})
+    explorer.screenshot("ranks-preview-narrow")
+    lab.page.set_viewport_size(size)
+    panel.get_by_role("button", name="Apply").click()
+    expect(panel.get_by_text("applied", exact=True)).to_be_visible()
+    expect(bar).to_contain_text("normal_(std=0.5) → 2.weight · seed 7")
+    explorer.screenshot("ranks-applied-light")
+    explorer.tab("Overview")
+    new = explorer.statistics()
+    assert new["std"] == pytest.approx(0.5, rel=0.1)
+    bar.get_by_role("button", name="Undo normal_").click()
+    expect(bar).to_contain_text("No changes in force")
+    assert explorer.statistics() == old
+    same = "client[:].apply_sync(lambda: bool((net[2].weight.to_local() == before).all()))"
+    assert notebook.kernel(f"repr({same})") == repr([True] * 4)
+    return barred
+
+
 @pytest.fixture
 def notebook(lab):
     notebook = lab.open([models.LOAD, ENGINES, MODEL, VIEW, STOP])
@@ -74,6 +111,8 @@ def test_a_model_over_engines_is_looked_at_and_an_engine_dies(notebook, lab):
     expect(explorer.row("0.weight")).to_have_count(0)
     explorer.filter("")
 
+    barred += filled_anew_and_back(explorer, notebook, lab)
+
     notebook.execute("os.kill(pids[3], signal.SIGKILL)")
     explorer.select("0.weight")
     expect(by_rank(explorer).last).to_contain_text("no answer", timeout=30_000)
@@ -94,4 +133,8 @@ def test_a_model_over_engines_is_looked_at_and_an_engine_dies(notebook, lab):
     explorer.screenshot("ranks-dead-narrow")
     lines = explorer.root.locator(".nnw-rank-lines")
     assert lines.evaluate("(lines) => lines.scrollWidth <= lines.clientWidth")
+    panel = explorer.tab("Re-initialize")
+    expect(panel.get_by_role("status")).to_have_text(re.compile("A change needs every rank; rank 3 is gone"))
+    expect(panel.get_by_role("button", name="Apply")).to_be_disabled()
+    explorer.screenshot("ranks-dead-reinitialize")
     assert barred == []

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import random
 import time
 import warnings
 
@@ -9,6 +11,7 @@ import pytest
 import torch
 import torch.distributed as dist
 from torch import nn
+from torch.distributed.distributed_c10d import _get_default_store
 
 import nnwidgets as nnw
 from tests.edit.test_over_ranks import KINDS, NEEDS, spread, whole_model
@@ -66,6 +69,33 @@ def same_numbers(module):
         module.bias.normal_()
 
 
+STEPS = [
+    *(("init", target, name) for target in ("*.weight", "**") for name in ("normal_", "zeros_", "kaiming_uniform_")),
+    ("init", "Linear", "reset"), ("assign", "1.weight[1:6:2, ..., 3]", 2.5), ("assign", "2.bias", 7.0),
+    ("freeze", "0"), ("unfreeze", "Linear.weight"), *[("undo",), ("redo",)] * 3,
+]  # fmt: skip
+N_IN_A_ROW = int(os.environ.get("NNW_CHANGES_IN_A_ROW", "2"))
+
+
+def changed_in_a_row(at, rank, world_size, n=6):
+    """Whether changes drawn from `STEPS` leave a model in pieces as they leave the whole; else what went before."""
+    net, whole, done = spread(KINDS[at % len(KINDS)], rank, world_size), whole_model(), []
+    drawn = random.Random(at)  # noqa: S311 - the same on each rank
+    for seed in range(n):
+        change, *arguments = drawn.choice(STEPS)
+        done.append((change, *arguments))
+        more = {"seed": seed} if change == "init" else {}
+        outcome = [refusal(lambda each=each: getattr(nnw, change)(each, *arguments, **more)) for each in (net, whole)]  # noqa: B023
+        flags = [[each.requires_grad for each in of.parameters()] for of in (net, whole)]
+        if (
+            bool(outcome[0]) != bool(outcome[1])
+            or flags[0] != flags[1]
+            or not is_same(net, dict(whole.named_parameters()))
+        ):
+            return done
+    return None
+
+
 def changed(rank, world_size):
     warnings.simplefilter("ignore")
     found = {}
@@ -84,6 +114,7 @@ def changed(rank, world_size):
             nnw.redo(net)
         found[kind] = made.seed, [*outcome, is_same(net, after)]
 
+    found["in a row"] = [changed_in_a_row(at, rank, world_size) for at in range(N_IN_A_ROW)]
     net = spread("FSDP2", rank, world_size)
     nnw.init(net, "*.weight", "normal_", std=0.3)
     nnw.init(net, "1.weight", doubled)
@@ -106,10 +137,32 @@ def changed(rank, world_size):
     return found
 
 
+def typo_and_preview(net, rank):
+    refused = [refusal(lambda: nnw.init(net, "0.wieght", "normal_"))]
+    dist.barrier()
+    nnw.init(net, "0.weight", "normal_", preview=True)
+    dist.barrier()
+    nnw.init(net, "0.weight", "normal_", seed=3)
+    nnw.undo(net)
+    refused.append(refusal(lambda: nnw.init(net, "0.weight", "normal_", seed=rank)))
+    dist.barrier()
+    return refused
+
+
+def n_keys():
+    dist.barrier()
+    n = _get_default_store().num_keys()
+    dist.barrier()
+    return n
+
+
 def alone(rank, world_size):
     found = {}
     net = spread("FSDP2", rank, world_size)
     before = wholes(net)
+    typo_and_preview(net, rank)  # what gloo keeps of its own is there then
+    n, refused = n_keys(), typo_and_preview(net, rank)
+    found["store"] = n_keys() - n, [kind for kind, _ in refused]
 
     began = time.monotonic()
     found["alone"] = refusal(lambda: nnw.init(net, "0.weight", "normal_")) if rank == 0 else None
@@ -187,7 +240,7 @@ def alone(rank, world_size):
 
 @pytest.fixture(scope="module")
 def seen():
-    return on_ranks(both)
+    return on_ranks(both, seconds=300.0)
 
 
 def both(rank, world_size):
@@ -199,6 +252,11 @@ def test_without_a_seed_all_ranks_draw_one_and_have_the_values_of_the_whole(kind
     outcomes = [found[kind] for found, _ in seen]
     assert len({seed for seed, _ in outcomes}) == 1
     assert all(all(each) for _, each in outcomes)
+
+
+def test_changes_in_a_row_leave_what_they_leave_of_the_whole(seen):
+    for found, _ in seen:
+        assert found["in a row"] == [None] * len(found["in a row"])
 
 
 def test_a_change_is_told_as_torch_code_that_every_rank_runs(seen):
@@ -238,6 +296,12 @@ def test_nothing_changes_unless_all_ranks_make_the_same_change(seen):
         assert "nothing to undo" in found["nothing to undo"][1][1]
         assert found["no history"] == 0
         assert found["stages"][0] == "RanksDisagreeError"
+
+
+def test_a_meeting_leaves_nothing_in_the_store_of_the_group(seen):
+    for _, found in seen:
+        n, kinds = found["store"]
+        assert (n, kinds) == (0, ["PathNotFoundError", "RanksDisagreeError"])
 
 
 def test_ranks_whose_values_or_functions_give_other_values_disagree(seen):

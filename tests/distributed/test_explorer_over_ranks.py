@@ -119,10 +119,81 @@ def test_a_name_that_is_gone_is_told_and_the_rows_stay(view, ranks):
     assert opened["totals"]["n_params"] == 874
 
 
+def weights(ranks):
+    return [[each.detach().clone() for each in net.parameters()] for net in ranks.models]
+
+
+def are_equal(one, other):
+    return all(torch.equal(*pair) for each in zip(one, other, strict=True) for pair in zip(*each, strict=True))
+
+
+def test_a_tensor_is_filled_anew_on_all_ranks_with_the_figures_of_its_preview(view, ranks):
+    before, one = weights(ranks), mlp()
+    alone = nnw.explore(one)
+    assert asked(view, "open")["ranks"]["can_change"] is True
+    for body in ({"path": "0.weight"}, {"path": "2", "only": "weights"}, {"path": "0", "filter": "Linear.weight"}):
+        assert asked(view, "initializers", **body) == asked(alone, "initializers", **body)
+    body = {"path": "0.weight", "how": "normal_", "kwargs": {"std": 0.5}, "seed": 7}
+    shown = asked(view, "preview", **body)
+    assert are_equal(weights(ranks), before)
+    wanted = asked(alone, "preview", **body)
+    for key in ("label", "seed", "n_elements", "warnings"):
+        assert shown[key] == wanted[key]
+    (mine,), (theirs,) = shown["tensors"], wanted["tensors"]
+    for side in ("before", "after"):
+        assert {**mine[side], "mean": 0, "std": 0} == {**theirs[side], "mean": 0, "std": 0}
+        assert (mine[side]["mean"], mine[side]["std"]) == pytest.approx((theirs[side]["mean"], theirs[side]["std"]))
+    assert mine["overlay"]["edges"]
+    made = asked(view, "init", **body)
+    assert made["tensors"] == shown["tensors"]
+    assert "normal_(net_of_rank[0].weight, std=0.5" in made["code"]
+    asked(alone, "init", **body)
+    whole = list(one.parameters())
+    assert are_equal(weights(ranks), [whole, whole])
+    assert asked(view, "undo")["label"] == "normal_(std=0.5)"
+    assert are_equal(weights(ranks), before)
+    asked(view, "init", path="0", scope="filter", filter="Linear.weight", how="zeros_")
+    assert [float(net[2].weight.detach().abs().sum()) for net in ranks.models] == [0.0, 0.0]
+    assert asked(view, "init", path="0.wieght", how="zeros_")["code"] == "path-not-found"
+    alone.close()
+
+
+def test_a_value_flags_and_the_history_are_those_of_all_ranks(view, ranks):
+    before = weights(ranks)
+    asked(view, "assign", path="0.weight", index=[1, 2], value="42")
+    assert [net[0].weight[1, 2].item() for net in ranks.models] == [42.0, 42.0]
+    asked(view, "freeze", path="2")
+    assert [net[2].bias.requires_grad for net in ranks.models] == [False, False]
+    found = asked(view, "history")
+    assert [(each["kind"], each["state"]) for each in found["entries"]] == [("assign", "done"), ("freeze", "done")]
+    assert (found["undo"], found["redo"]) == ("freeze", None)
+    assert "net_of_rank[0].weight[1, 2] = 42" in asked(view, "code")["code"]
+    for _ in range(2):
+        asked(view, "undo")
+    assert asked(view, "history")["redo"] == "0.weight[1, 2] = 42"
+    assert asked(view, "redo")["paths"] == ["0.weight"]
+    asked(view, "undo")
+    assert are_equal(weights(ranks), before)
+    net = nnw.ranks(ranks)["net_of_rank"]
+    assert [each.label for each in nnw.history(net).undone] == ["0.weight[1, 2] = 42", "freeze"]
+    nnw.init(ranks.models[1], "0.bias", "zeros_")
+    with pytest.raises(nnw.RanksDisagreeError, match=r"Rank 0 has 0 changes .* rank 1 1 change .* the last one zeros_"):
+        nnw.history(net)
+
+
+def test_nothing_is_changed_while_a_rank_is_missing_and_the_view_says_which(view, ranks):
+    before = weights(ranks)
+    last, ranks.models[1] = ranks.models[1], None
+    for kind, body in {"init": {"path": "0.weight", "how": "zeros_"}, "undo": {}, "freeze": {"path": "0"}}.items():
+        refused = asked(view, kind, **body)
+        assert refused["code"] == "invalid-target", refused
+        assert "every rank, and nothing was changed. Rank 1 (" in refused["message"]
+    assert asked(view, "initializers", path="0.weight")["problem"] is None
+    ranks.models[1] = last
+    assert are_equal(weights(ranks), before)
+
+
 REFUSED = {
-    "freeze": {"path": "0.weight"},
-    "undo": {},
-    "history": {},
     "mark": {"set": True},
     "forward": {"size": "2,16"},
 }
@@ -185,6 +256,7 @@ def test_lines_change_a_model_over_ranks(shell, ranks):
     assert all(torch.equal(net[0].weight, old) for net, old in zip(ranks.models, before, strict=True))
     assert "0.weight[0,0] = 42" in shell.nn("set r.net_of_rank 0.weight[0,0]=42")
     assert "freeze" in shell.nn("freeze r.net_of_rank 0")
+    assert "0.weight[0,0] = 42" in shell.nn("log r.net_of_rank")
     for _ in range(2):
         shell.nn("undo r.net_of_rank")
 
@@ -197,7 +269,7 @@ def test_a_model_over_ranks_at_the_end_of_a_cell_prints_its_tree(shell):
     assert "874" in shell.nn("")
 
 
-@pytest.mark.parametrize("line", ["code *", "save * x.params", "load * x.params", "diff * x.params", "log *"])
+@pytest.mark.parametrize("line", ["code *", "save * x.params", "load * x.params", "diff * x.params"])
 def test_lines_that_change_or_file_say_what_to_do(shell, line):
     said = shell.refused(line.replace("*", "r.net_of_rank"))
     assert "of a model over ranks isn't there yet" in said

@@ -16,7 +16,7 @@ from torch import nn
 
 import nnwidgets as nnw
 from nnwidgets import edit
-from nnwidgets.edit.history import log_of
+from nnwidgets.edit.log import log_of
 from nnwidgets.introspect import LiveModel
 from nnwidgets.introspect.optimizers import optimizers_holding
 from tests.support.edited_models import bits, mlp, run, tied

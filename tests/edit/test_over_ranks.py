@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 import warnings
+import weakref
 from contextlib import contextmanager
 
 import pytest
@@ -18,6 +19,7 @@ import nnwidgets as nnw
 from nnwidgets.distributed import held_changes
 from nnwidgets.distributed.inputs import to_json
 from nnwidgets.edit import initializers
+from nnwidgets.edit.log import log_of
 from nnwidgets.edit.over_ranks import draw
 from nnwidgets.edit.over_ranks.part import Part, part_of
 from nnwidgets.introspect.meeting import Meeting, Words
@@ -383,8 +385,72 @@ def test_a_change_of_the_ranks_own_between_prepare_and_commit_stays_in_its_histo
     assert (net.weight == 1).all()
 
 
-@pytest.mark.parametrize("change", [None, "init", {}, {"number": "a", "function": "eval", "given": {}}, {"number": 1}])
+def test_an_undo_taken_back_after_changes_of_the_ranks_own_leaves_these_in_the_history():
+    net = nn.Linear(4, 4)
+    zeros, ones = nnw.init(net, "weight", "zeros_"), nnw.init(net, "bias", "ones_")
+    asked = {"change": {"number": "a", "within": 60, "function": "undo", "given": to_json(((), {}), "undo")}}
+    held_changes.prepare(net, asked)
+    held_changes.commit(net, asked)
+    own = nnw.init(net, "weight", "ones_")
+    held_changes.revoke(net, asked)
+    assert [*map(id, nnw.history(net).changes)] == [*map(id, (zeros, ones, own))]
+    assert (net.bias == 1).all()
+    nnw.undo(net)
+    held_changes.prepare(net, asked)  # of `ones`
+    held_changes.commit(net, asked)
+    nnw.redo(net)  # which does what taking it back would
+    held_changes.revoke(net, asked)
+    assert [*map(id, nnw.history(net).changes)] == [*map(id, (zeros, ones))]
+
+
+def test_what_takes_a_change_back_is_let_go_once_all_have_committed_it():
+    net = nn.Linear(64, 64)
+    asked = {"number": "a", "within": 60, "function": "init", "given": to_json((("weight", "ones_"), {}), "init")}
+    held_changes.prepare(net, {"change": asked})
+    held_changes.commit(net, {"change": asked})
+    undo = weakref.ref(log_of(net).state.done[-1].undo)
+    nnw.edit.set_budget(net, 0)
+    assert undo() is not None
+    held_changes.release(net, {"change": asked})
+    assert undo() is None
+
+
+@pytest.mark.parametrize("how", ["normal_", "orthogonal_", "reset", "assign"])
+def test_a_rank_outside_of_a_tensors_mesh_makes_the_change_too_and_has_nothing_of_it(how):
+    from torch.distributed.device_mesh import DeviceMesh
+
+    with as_rank(0, 4):
+        mesh, net = DeviceMesh("cpu", [2, 3], _init_backend=False), nn.Linear(4, 4)
+        net.weight = nn.Parameter(
+            DTensor.from_local(torch.empty(0), mesh, [Shard(0)], run_check=False, shape=(4, 4), stride=(4, 1))
+        )
+        made = (
+            nnw.assign(net, "weight[0, 0]", 1.0)
+            if how == "assign"
+            else nnw.init(net, "weight" if how != "reset" else "", how)
+        )
+        assert "weight" in made.paths
+        assert local(net.weight).numel() == 0
+        nnw.undo(net)
+
+
+def given_of(*arguments, **options):
+    return to_json((arguments, options), "init")
+
+
+MALFORMED = [
+    None, "init", {}, {"number": "a", "function": "eval", "given": {}}, {"number": 1},
+    {"number": "a", "function": "init", "given": {}}, {"number": "a", "function": "init", "given": {"list": [1, 2]}},
+    {"number": "a", "function": "init", "given": {"tensor": 3}},
+    {"number": "a", "function": "init", "given": given_of("weight", "zeros_", 1, 2, 3, 4, 5, 6, 7, 8)},
+    {"number": "a", "function": "undo", "given": given_of(nothing=1)},
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("change", MALFORMED)
 def test_a_request_of_no_change_is_refused(change):
     for ask in (held_changes.prepare, held_changes.commit, held_changes.renew):
-        with pytest.raises(nnw.InvalidTargetError, match=r"no change that can be made|No such change is prepared"):
+        with pytest.raises(
+            nnw.InvalidTargetError, match=r"no change that can be made|No such change|can't be read|argument"
+        ):
             ask(nn.Linear(1, 1), {"change": change})

@@ -10,7 +10,7 @@ from torch import nn
 import nnwidgets as nnw
 from nnwidgets import edit
 from nnwidgets.checkpoint.formats.file import File
-from nnwidgets.edit.history import log_of
+from nnwidgets.edit.log import log_of
 from tests.support.stateful_modules import Words
 
 N = 2**21

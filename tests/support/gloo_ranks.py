@@ -22,7 +22,7 @@ class GlooRanks:
     """The adapter; the processes end with it.
 
     Args:
-        make: Gives each rank's variables, by name.
+        make: Gives each rank's variables, by name; what is named `handle` answers in place of `nnwidgets.handle`.
         world_size: How many.
     """
 
@@ -51,12 +51,18 @@ class GlooRanks:
                 except OSError:
                     answers[rank] = Missing("no answer: its process ended", is_dead=True)
             for rank in self.pipes.keys() - answers.keys():
-                try:
-                    is_there = self.pipes[rank].poll(max(0.0, deadline - time.monotonic()))
-                    answers[rank] = self.pipes[rank].recv() if is_there else Missing("no answer in time")
-                except (EOFError, OSError):
-                    answers[rank] = Missing("no answer: its process ended", is_dead=True)
+                answers[rank] = self._reply(rank, request["id"], deadline)
         return dict(sorted(answers.items()))
+
+    def _reply(self, rank, number, deadline):
+        try:
+            while self.pipes[rank].poll(max(0.0, deadline - time.monotonic())):
+                reply = self.pipes[rank].recv()
+                if reply["id"] == number:  # not one that came too late for its question
+                    return reply
+        except (EOFError, OSError):
+            return Missing("no answer: its process ended", is_dead=True)
+        return Missing("no answer in time")
 
     def kill(self, rank):
         self.kids[rank].kill()
@@ -77,8 +83,10 @@ def _answer(make, rank, world_size, port, pipe):
     os.environ.update(MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port), RANK=str(rank), WORLD_SIZE=str(world_size))
     torch.set_num_threads(1)
     dist.init_process_group("gloo", rank=rank, world_size=world_size, timeout=dt.timedelta(seconds=60))
-    vars(sys.modules["__main__"]).update(make())
+    made = make()
+    handle = made.pop("handle", nnw.handle)
+    vars(sys.modules["__main__"]).update(made)
     pipe.send("ready")
     while (request := pipe.recv()) is not None:
-        pipe.send(nnw.handle(request))
+        pipe.send(handle(request))
     os._exit(0)  # the group's threads would wait for ranks that are gone

@@ -22,7 +22,7 @@ export type Status = "match" | "renamed" | "shape_mismatch" | "dtype_cast" | "mi
 
 export type Difference = "values" | "shape" | "dtype" | "added" | "removed" | "equal";
 
-export type Ask = "here" | "tree" | "stats" | "values" | "check" | "trace" | "plan" | "diff" | "prepare" | "renew" | "commit" | "revoke";
+export type Ask = "here" | "tree" | "stats" | "values" | "check" | "trace" | "history" | "initializers" | "target" | "plan" | "diff" | "prepare" | "renew" | "commit" | "release" | "revoke";
 
 export type ErrorCode =
   | "malformed"
@@ -296,15 +296,17 @@ export interface RankState {
 }
 
 /**
- * Of a model over ranks, which can be looked at alone: who holds it.
+ * Of a model over ranks: who holds it.
  *
  * mesh: of the tensor that is spread over the most dimensions; empty where none is. problem: why the ranks couldn't
- *     say what the model is now; the rows are then as last read.
+ *     say what the model is now; the rows are then as last read. can_change: whether it can be changed from here, as
+ *     soon as all ranks answer; else it can be looked at alone.
  */
 export interface RanksState {
   readonly mesh: readonly MeshDimension[];
   readonly ranks: readonly RankState[];
   readonly problem: string | null;
+  readonly can_change: boolean;
 }
 
 /**
@@ -1509,14 +1511,26 @@ export interface SaveReply {
   readonly code: string;
 }
 
+/** A target as a view over ranks has found it: its `paths`. */
+export interface RankTarget {
+  readonly model?: string;
+  readonly path: string;
+  readonly scope?: "here" | "fold" | "filter";
+  readonly only?: "all" | "weights" | "vectors";
+  readonly filter?: string;
+  readonly chips?: readonly ("trainable" | "frozen" | "tied" | "findings" | "notes")[];
+  readonly paths: readonly string[];
+}
+
 /**
  * What this process is asked of its model.
  *
  * ask: "tree" its structure, "stats" statistics of its share of each tensor at `paths`, "values" cells of the
  *     tensor at the first of them, "check" what it finds and fingerprints of its shares, "trace" one forward pass,
- *     begun when all ranks have come, "here" only whether it has the model; "plan" and
- *     "diff" with a file; "prepare" to make a change and set it
- *     aside, "renew" whether it has it still, "commit" to have it stay, "revoke" to let it go.
+ *     begun when all ranks have come, "here" only whether it has the model, "history" what was done to it,
+ *     "initializers" and "target" what can fill a target and which paths it means; "plan" and "diff" with a file;
+ *     "prepare" to make a change and set it aside, "renew" whether it has it still, "commit" to have it stay,
+ *     "release" when all have, "revoke" to let it go.
  * full: whether "tree" gives the tree itself, not its fingerprint alone: on rank 0, or on all.
  * paths: the tensors that "stats" and "values" are of.
  * bins: whether "stats" counts elements per bin too; it does unless told.
@@ -1529,7 +1543,7 @@ export interface SaveReply {
  */
 export interface RankBody {
   readonly model?: string;
-  readonly ask: "here" | "tree" | "stats" | "values" | "check" | "trace" | "plan" | "diff" | "prepare" | "renew" | "commit" | "revoke";
+  readonly ask: "here" | "tree" | "stats" | "values" | "check" | "trace" | "history" | "initializers" | "target" | "plan" | "diff" | "prepare" | "renew" | "commit" | "release" | "revoke";
   readonly full?: "" | "first" | "all";
   readonly paths?: readonly string[];
   readonly bins?: boolean;
@@ -1538,6 +1552,7 @@ export interface RankBody {
   readonly given?: Readonly<Record<string, unknown>>;
   readonly patience?: number;
   readonly change?: Readonly<Record<string, unknown>>;
+  readonly target?: RankTarget;
 }
 
 /** What one rank says; `said` is for `nnwidgets` of the same `version` on the other side. */

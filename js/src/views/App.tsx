@@ -31,8 +31,9 @@ import type { Editing } from "./edit/editingContext.ts";
 import { HistoryBar } from "./history/HistoryBar.tsx";
 import { Inspector, type InspectorHandle } from "./inspector/Inspector.tsx";
 import { type OverRanks, RanksContext } from "./ranks/ranksContext.ts";
+import { silence } from "./ranks/silence.ts";
 import type { TablePanelProps } from "./table/TablePanel.tsx";
-import { LOOK_ONLY, Toolbar } from "./toolbar/Toolbar.tsx";
+import { Toolbar } from "./toolbar/Toolbar.tsx";
 import { type ExtraColumn, TreeGrid } from "./tree/TreeGrid.tsx";
 
 export interface AppProps {
@@ -92,8 +93,10 @@ export function App({
   useLayoutEffect(() => (root.current === null ? undefined : watchTheme(root.current, setTheme)), []);
 
   const isOverRanks = first.ranks !== undefined;
+  const canChange = first.ranks?.can_change ?? true;
+  const silent = silence(store.open.ranks?.ranks ?? []);
   const loadChanges = (): void => {
-    if (!isOverRanks) {
+    if (canChange) {
       void changes.load();
     }
   };
@@ -236,6 +239,7 @@ export function App({
     isFold: selectedId.startsWith("f:"),
     alive: isLive,
     memory,
+    silent,
   };
 
   const box = useRef<HTMLInputElement>(null);
@@ -388,7 +392,7 @@ export function App({
             extra={extra}
             store={store}
             client={client}
-            changes={isOverRanks ? null : changes}
+            changes={canChange && silent === null ? changes : null}
             name={first.name}
             onSelect={select}
             onInspect={focusInspector}
@@ -407,7 +411,7 @@ export function App({
               theme={theme}
               alive={isLive}
               handle={inspector}
-              {...(isOverRanks ? {} : { editing })}
+              {...(canChange ? { editing } : {})}
               touched={touched}
               signal={{ run, isShown: extra?.kind === "signal", show: showSignal }}
             />
@@ -426,15 +430,17 @@ export function App({
             {t("The kernel is busy: it answers when the running cell has ended.")}
           </div>
         ) : null}
-        {isOverRanks ? (
-          <div class="nnw-history nnw-bar">
-            <span class="nnw-dim nnw-last nnw-ellipsis">{t(LOOK_ONLY)}</span>
-            <LanguageSwitch alive={isLive} />
-          </div>
-        ) : (
-          <HistoryBar changes={changes} alive={isLive} onLeave={focusTree}>
+        {canChange ? (
+          <HistoryBar changes={changes} alive={isLive && silent === null} onLeave={focusTree}>
             <LanguageSwitch alive={isLive} />
           </HistoryBar>
+        ) : (
+          <div class="nnw-history nnw-bar">
+            <span class="nnw-dim nnw-last nnw-ellipsis">
+              {t("A model over ranks is looked at here; change, run, save and load it on every rank.")}
+            </span>
+            <LanguageSwitch alive={isLive} />
+          </div>
         )}
       </div>
     </div>

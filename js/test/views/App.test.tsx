@@ -50,9 +50,9 @@ async function shown(model: Part = NET, change: Partial<AppProps> = {}) {
   return { kernel, props, view, firstRows, row, ids, press, again };
 }
 
-test("a model over ranks is looked at: what changes it is disabled and says why, and no history is asked for", async () => {
+test("a model over ranks that can't be changed from here is looked at: what changes it is disabled and says why, and no history is asked for", async () => {
   const kernel = new TreeKernel(NET);
-  const first = { ...kernel.first(), ranks: { mesh: [], ranks: [], problem: null } };
+  const first = { ...kernel.first(), ranks: { mesh: [], ranks: [], problem: null, can_change: false } };
   kernel.first = () => first;
   const { view, press, row } = await shown(NET, {
     client: new ChannelClient(kernel),
@@ -68,6 +68,24 @@ test("a model over ranks is looked at: what changes it is disabled and says why,
   await press("u");
   expect(kernel.count("history") + kernel.count("freeze") + kernel.count("undo")).toBe(0);
   expect(view.queryByRole("region", { name: "History" })).toBeNull();
+});
+
+test("a model over ranks is changed as long as all of them answer", async () => {
+  const kernel = new TreeKernel(NET);
+  const rank = { rank: 3, host: "", state: "idle" as const, answered: true, doing: "", local_bytes: 1 };
+  const over = (change: object) => ({ mesh: [], ranks: [{ ...rank, ...change }], problem: null, can_change: true });
+  const opened = kernel.first();
+  kernel.first = () => ({ ...opened, ranks: over({}) });
+  const { press, row, view } = await shown(NET, { client: new ChannelClient(kernel), first: kernel.first() });
+  expect(view.getByRole("region", { name: "History" })).toBeTruthy();
+  row("m:").focus();
+  await press("f");
+  expect(kernel.count("freeze")).toBe(1);
+  kernel.first = () => ({ ...opened, ranks: over({ answered: false, state: "missing" }) });
+  kernel.emit("changed", { structure: true });
+  await drawn();
+  await press("f");
+  expect(kernel.count("freeze")).toBe(1);
 });
 
 describe("the first picture", () => {

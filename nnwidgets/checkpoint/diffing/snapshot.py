@@ -16,7 +16,7 @@ from nnwidgets.checkpoint.diffing.diff import diff_of
 from nnwidgets.checkpoint.diffing.digests import DigestTensor
 from nnwidgets.checkpoint.diffing.operands import LiveTensor, MadeSide, Operand, OperandTensor, tensors_here
 from nnwidgets.checkpoint.state_dict import name_in_state_dict
-from nnwidgets.edit.history import log_of
+from nnwidgets.edit.log import log_of
 from nnwidgets.errors import InvalidTargetError
 from nnwidgets.formatting import budget_text, counted, shape_text, short_bytes
 from nnwidgets.introspect.records import Record

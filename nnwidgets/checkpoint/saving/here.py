@@ -24,7 +24,7 @@ from nnwidgets.checkpoint.state_dict import State, optimizer_state, state_of
 from nnwidgets.checkpoint.writing.atomic_file import TargetDirectory, TempFile, as_save_error, check_space
 from nnwidgets.checkpoint.writing.hashing_stream import HashingWriter
 from nnwidgets.checkpoint.writing.tensors_to_save import Versions, contents_of
-from nnwidgets.edit.history import log_of
+from nnwidgets.edit.log import log_of
 from nnwidgets.edit.optimizer_state import OptimizerState, summary_of
 from nnwidgets.errors import InvalidTargetError, SaveError
 from nnwidgets.introspect.safe_access import objects

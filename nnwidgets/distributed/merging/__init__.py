@@ -9,6 +9,7 @@ Start at `tensors.py`.
     tree_json.py  a tree as JSON and back
     traces.py     forward passes
     findings.py   what checks found, and what only a look at all ranks can find
+    change_json.py  changes and histories as JSON, and made one
     plans_and_diffs.py  what a load of a checkpoint would do and did, and how far a model is from one
 """
 

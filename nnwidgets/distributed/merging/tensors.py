@@ -10,7 +10,8 @@ import torch
 
 from nnwidgets.distributed.merging.stats import MAX, MEAN, MIN, NORM, MergedStats, OnRequest, StatsRows
 from nnwidgets.formatting import counted
-from nnwidgets.introspect.records import RankStats, TensorStats
+from nnwidgets.introspect.records import RankStats, TensorEntry, TensorStats
+from nnwidgets.introspect.stats_table import StatsRow, row_of
 
 Replies = Mapping[int, Mapping[str, Any]]
 
@@ -143,3 +144,14 @@ _WHY_NONE = {
     "scattered": "its parts are no rectangles, so no picture of the whole is made",
     "unreadable": "no rank has data of it that can be read",
 }
+
+
+def row_of_whole(entry: TensorEntry, found: TensorStats | str, gradient: TensorStats | str, tied_to: str) -> StatsRow:
+    """A tensor's row in the table of all."""
+    notes = [entry.held.how] if entry.held is not None else []
+    if isinstance(found, str):
+        notes.append(found)
+    elif found.of != "all":
+        notes.append(f"numbers of {found.of}")
+    measured, of_gradient = (None if isinstance(each, str) else each for each in (found, gradient))
+    return row_of(entry, measured, notes, gradient=of_gradient, tied_to=tied_to)

@@ -25,7 +25,7 @@ from nnwidgets.introspect.statistics.threads import single_thread
 Address = tuple[str, int]
 Answer = Callable[[dict[str, Any]], Mapping[str, Any]]
 
-LOOKS = frozenset(("tree", "stats", "values", "check"))
+LOOKS = frozenset(("tree", "stats", "values", "check", "history"))
 """What may be asked beside whatever the rank does."""
 
 _MOST_AT_ONCE = 16

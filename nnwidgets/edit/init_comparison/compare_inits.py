@@ -12,7 +12,6 @@ import torch
 from torch import nn
 
 from nnwidgets.edit.change import Change
-from nnwidgets.edit.history import log_of
 from nnwidgets.edit.init_comparison.candidates import (
     Candidate,
     as_text,
@@ -37,6 +36,7 @@ from nnwidgets.edit.init_comparison.signal_curves import (
 )
 from nnwidgets.edit.init_comparison.swapped_memory import SwappedMemory, Unguarded
 from nnwidgets.edit.init_comparison.verdicts import Judged, compare, judge, places_of
+from nnwidgets.edit.log import log_of
 from nnwidgets.edit.rng import check_seed
 from nnwidgets.edit.targets import ChangeScope, Target, TensorTarget
 from nnwidgets.edit.transaction import carry_out

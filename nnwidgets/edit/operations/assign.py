@@ -13,7 +13,7 @@ from torch import nn
 
 from nnwidgets.edit.change import Change
 from nnwidgets.edit.code import Recipe, expressions, literal
-from nnwidgets.edit.history import FEW
+from nnwidgets.edit.log import FEW
 from nnwidgets.edit.operations.padding_rows import padding_rows, padding_warnings
 from nnwidgets.edit.over_ranks.agreement import on_all_ranks
 from nnwidgets.edit.over_ranks.part import IMPORT, Part, data_of, part_of, whole_code

@@ -16,7 +16,7 @@ from nnwidgets.edit.operations.apply import plan_below, plan_reset
 from nnwidgets.edit.operations.initializers import Initializer, dry_run, get_initializer
 from nnwidgets.edit.operations.padding_rows import padding_rows, padding_warnings
 from nnwidgets.edit.operations.stand_ins import Scratch
-from nnwidgets.edit.over_ranks.agreement import on_all_ranks
+from nnwidgets.edit.over_ranks.agreement import current, on_all_ranks
 from nnwidgets.edit.over_ranks.draw import UnknownStepError, fill_part
 from nnwidgets.edit.over_ranks.part import IMPORT, data_of, part_of, whole_code
 from nnwidgets.edit.over_ranks.tries import Borrowed, is_compared
@@ -35,6 +35,7 @@ from nnwidgets.introspect.safe_access.holders import is_dtensor, whose
 from nnwidgets.introspect.safe_access.objects import type_name
 from nnwidgets.introspect.safe_access.scan import gc_paused
 from nnwidgets.introspect.safe_access.tensors import plain_torch
+from nnwidgets.introspect.statistics.exact_stats import exact_stats
 from nnwidgets.keywords import advises
 
 _MATRIX = 2
@@ -225,7 +226,8 @@ class _Filler:
         scratch = Scratch([*(place.tensor for place in within), *(tensor for _, tensor in names)])
         self.fill([(place.path, place.tensor, scratch.of(place.tensor)) for place in within])
         looked_at = [*((place.path, place.tensor) for place in within), *names]
-        made = {path: replace(summarize(scratch.of(tensor)), of=whose(tensor)) for path, tensor in looked_at}
+        measured = summarize if current() is None else exact_stats  # those of all ranks are made one
+        made = {path: replace(measured(scratch.of(tensor)), of=whose(tensor)) for path, tensor in looked_at}
         rows = padding_rows(model, made)
         plan.warnings += padding_warnings(rows, scratch.of)
         return made

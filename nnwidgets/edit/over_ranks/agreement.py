@@ -149,7 +149,7 @@ class GroupAgreement:
 
     def seed(self, drawn: int) -> int:
         """As of `Agreement`."""
-        return int(self._meeting.shared("seed", str(drawn)))
+        return int(self._meeting.shared(str(drawn)))
 
     def beat(self) -> None:
         """As of `Agreement`."""

@@ -171,7 +171,11 @@ def data_of(tensor: Any) -> Any:
         >>> data_of(weight) is weight
         True
     """
-    return as_plain_tensor(tensor) if is_dtensor(type(tensor)) else tensor
+    if not is_dtensor(type(tensor)):
+        return tensor
+    local, part = as_plain_tensor(tensor), part_of(tensor)
+    # A rank that is no part of the mesh has an empty tensor of one dimension.
+    return local if part is None or local.numel() or not part.shape else local.view(part.local_shape)
 
 
 IMPORT = "from torch.distributed.tensor import distribute_tensor"

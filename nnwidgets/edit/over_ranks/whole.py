@@ -10,13 +10,13 @@ import torch
 from torch import nn
 
 from nnwidgets.edit.over_ranks.draw import room_for
-from nnwidgets.edit.over_ranks.part import Part, part_of
+from nnwidgets.edit.over_ranks.part import Part, data_of, part_of
 from nnwidgets.edit.over_ranks.tries import N_TRIES, Borrowed, check_same, fill_meaningless, has_same_bytes, is_compared
 from nnwidgets.errors import InitializerError
 from nnwidgets.introspect import LiveModel
 from nnwidgets.introspect.safe_access.holders import is_dtensor
 from nnwidgets.introspect.safe_access.objects import instance_dict, is_a
-from nnwidgets.introspect.safe_access.tensors import as_plain_tensor, plain_torch, unreadable_reason
+from nnwidgets.introspect.safe_access.tensors import plain_torch, unreadable_reason
 from nnwidgets.introspect.statistics.exact_stats import version
 
 _REGISTRIES = ("_parameters", "_buffers")
@@ -186,7 +186,7 @@ def _spread(modules: Iterable[Any]) -> Iterator[tuple[dict[Any, Any], Any, Any]]
 
 
 def _whole(tensor: Any, path: str) -> _Whole:
-    part, local = part_of(tensor, path), as_plain_tensor(tensor)
+    part, local = part_of(tensor, path), data_of(tensor)
     assert part is not None  # noqa: S101 - of a DTensor there is one
     with plain_torch():
         bare = room_for(part, local, path)

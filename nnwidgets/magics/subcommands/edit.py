@@ -152,7 +152,7 @@ def _run_turn(undo: Callable[..., edit.Change], outcome: Outcome, request: Reque
 
 
 def _run_log(request: Request) -> Answer:
-    history = edit.history(request.module)
+    history = edit.history(request.model)
     name = request.command.model
     steps = [f"%nn undo {name}"] * bool(history.changes) + [f"%nn redo {name}"] * bool(history.undone)
     if history.changes:

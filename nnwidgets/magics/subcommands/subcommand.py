@@ -97,7 +97,7 @@ def require_here(value: Any, name: str) -> Any:
     line = name if name.startswith("%") else f"%nn {name}"
     raise LineError(
         f"{line} of a model over ranks isn't there yet; explore, tree, show, stats, tied, check, trace, init, set, "
-        f"freeze, unfreeze, undo and redo are. On the ranks it works as ever: below %%px, {line} "
+        f"freeze, unfreeze, undo, redo and log are. On the ranks it works as ever: below %%px, {line} "
         f"{inert(value.name, 80)} …"
     )
 

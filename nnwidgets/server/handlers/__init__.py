@@ -33,5 +33,5 @@ from nnwidgets.server.handlers import (  # noqa: F401 - each says what it answer
 from nnwidgets.server.handlers.all_tensors import mark, table  # noqa: F401 - the same
 from nnwidgets.server.handlers.checkpoints import browse, diff, load_save, plan  # noqa: F401 - the same
 from nnwidgets.server.handlers.edit import changes, init, initializers  # noqa: F401 - the same
-from nnwidgets.server.handlers.over_ranks import rank, stats_over_ranks, values_over_ranks  # noqa: F401 - the same
+from nnwidgets.server.handlers.over_ranks import init_over_ranks, rank, stats_over_ranks, values_over_ranks  # noqa: F401 - the same
 from nnwidgets.server.handlers.signal import compare_candidates, run_activations, signal_points  # noqa: F401 - the same

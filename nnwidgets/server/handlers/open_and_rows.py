@@ -80,6 +80,7 @@ def _ranks(session: RankedSession) -> RanksState:
             for at, status in enumerate(session.statuses)
         ],
         "problem": None if session.problem is None else inert(session.problem, 500),
+        "can_change": session.over_ranks.ranks.can_change,
     }
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from typing import TypeVar, cast
+from typing import Any, TypeVar, cast
 
 from torch import nn
 
@@ -84,7 +84,12 @@ class RankedSession(Session):
         self.index()
         return cast("Reading", self._reading)
 
-    def ask(self, question: Callable[[RankedModel], T]) -> T:
+    @property
+    def code_name(self) -> str:
+        """What pasted code calls the model: it runs on the ranks."""
+        return self.over_ranks.name
+
+    def ask(self, question: Callable[[Any], T]) -> T:
         """Ask the ranks something, and tell the page where one isn't as it was before."""
         model, before = self.over_ranks, self._statuses
         try:

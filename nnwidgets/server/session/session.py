@@ -12,7 +12,7 @@ from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from itertools import starmap
-from typing import Any
+from typing import Any, TypeVar
 
 from torch import nn
 from torch.optim import Optimizer
@@ -52,6 +52,7 @@ from nnwidgets.wire.threads import Workers
 
 _LOG = logging.getLogger(__name__)
 
+T = TypeVar("T")
 Emit = Callable[[str, dict[str, Any]], None]
 
 _MAX_FLATS = 6
@@ -150,6 +151,10 @@ class Session:
     def over_ranks(self) -> RankedModel | None:
         """The model, where several processes hold it."""
         return None
+
+    def ask(self, question: Callable[[Any], T]) -> T:
+        """What a function gives of the model."""
+        return question(self.module)
 
     @property
     def code_name(self) -> str:

@@ -4,11 +4,19 @@ from __future__ import annotations
 
 from typing import Any, Literal, NotRequired, TypedDict
 
+from nnwidgets.wire.schema.changes import TargetBody
 from nnwidgets.wire.schema.envelope import ModelBody
 
 Ask = Literal[
-    "here", "tree", "stats", "values", "check", "trace", "plan", "diff", "prepare", "renew", "commit", "revoke"
-]
+    "here", "tree", "stats", "values", "check", "trace", "history", "initializers", "target", "plan", "diff",
+    "prepare", "renew", "commit", "release", "revoke",
+]  # fmt: skip
+
+
+class RankTarget(TargetBody):
+    """A target as a view over ranks has found it: its `paths`."""
+
+    paths: list[str]
 
 
 class RankBody(ModelBody):
@@ -16,9 +24,10 @@ class RankBody(ModelBody):
 
     ask: "tree" its structure, "stats" statistics of its share of each tensor at `paths`, "values" cells of the
         tensor at the first of them, "check" what it finds and fingerprints of its shares, "trace" one forward pass,
-        begun when all ranks have come, "here" only whether it has the model; "plan" and
-        "diff" with a file; "prepare" to make a change and set it
-        aside, "renew" whether it has it still, "commit" to have it stay, "revoke" to let it go.
+        begun when all ranks have come, "here" only whether it has the model, "history" what was done to it,
+        "initializers" and "target" what can fill a target and which paths it means; "plan" and "diff" with a file;
+        "prepare" to make a change and set it aside, "renew" whether it has it still, "commit" to have it stay,
+        "release" when all have, "revoke" to let it go.
     full: whether "tree" gives the tree itself, not its fingerprint alone: on rank 0, or on all.
     paths: the tensors that "stats" and "values" are of.
     bins: whether "stats" counts elements per bin too; it does unless told.
@@ -39,6 +48,7 @@ class RankBody(ModelBody):
     given: NotRequired[dict[str, Any]]
     patience: NotRequired[float]
     change: NotRequired[dict[str, Any]]
+    target: NotRequired[RankTarget]
 
 
 class RankReply(TypedDict):

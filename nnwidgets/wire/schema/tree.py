@@ -58,15 +58,17 @@ class RankState(TypedDict):
 
 
 class RanksState(TypedDict):
-    """Of a model over ranks, which can be looked at alone: who holds it.
+    """Of a model over ranks: who holds it.
 
     mesh: of the tensor that is spread over the most dimensions; empty where none is. problem: why the ranks couldn't
-        say what the model is now; the rows are then as last read.
+        say what the model is now; the rows are then as last read. can_change: whether it can be changed from here, as
+        soon as all ranks answer; else it can be looked at alone.
     """
 
     mesh: list[MeshDimension]
     ranks: list[RankState]
     problem: str | None
+    can_change: bool
 
 
 class OpenReply(TypedDict):

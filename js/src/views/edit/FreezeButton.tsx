@@ -20,7 +20,7 @@ export function FreezeButton({ path, n, nFrozen }: FreezeButtonProps) {
   if (editing === null || path === null) {
     return state;
   }
-  const { changes, isFold, alive } = editing;
+  const { changes, isFold, alive, silent } = editing;
   const count = isFrozen ? n : n - nFrozen;
   const act = isFold
     ? t(isFrozen ? "Unfreeze in all blocks" : "Freeze in all blocks")
@@ -31,8 +31,8 @@ export function FreezeButton({ path, n, nFrozen }: FreezeButtonProps) {
       <button
         type="button"
         class="nnw-button-tiny nnw-freeze"
-        disabled={!alive}
-        title={t("Sets requires_grad; can be undone")}
+        disabled={!alive || silent !== null}
+        title={silent ?? t("Sets requires_grad; can be undone")}
         onClick={() => changes.freeze({ path, ...(isFold ? { scope: "fold" } : {}) }, isFrozen)}
       >
         <Icon name={isFrozen ? "unlock" : "lock"} /> {act}

@@ -44,7 +44,7 @@ export interface ReinitializeProps {
   /** Leaves the panel. */
   readonly onCancel: () => void;
   /** Runs candidates on data, where there is a kernel that can. */
-  readonly Compare: FunctionComponent<CompareInitsProps>;
+  readonly Compare: FunctionComponent<CompareInitsProps> | null;
 }
 
 /** Which tensors are meant, of what was selected. */
@@ -64,7 +64,7 @@ const NO_PROBLEMS: Readonly<Record<string, string>> = {};
 /** Fills a tensor, a module, a fold or the filter's rows anew: chosen, previewed, applied. */
 export function Reinitialize(props: ReinitializeProps) {
   const { client, path, editing, generation, alive, onNavigate, onCancel, Compare } = props;
-  const { changes, filter, chips, isFold, memory } = editing;
+  const { changes, filter, chips, isFold, memory, silent } = editing;
   // Held with what it was chosen for: it never aims at what is selected next, nor is taken back a moment later.
   const start: Chosen = { at: path + isFold, scope: isFold ? "fold" : "here", only: "all" };
   const before = memory.get("form") as Remembered | undefined;
@@ -113,7 +113,7 @@ export function Reinitialize(props: ReinitializeProps) {
   const preview = useQuery(client, "preview", isApplied ? null : settled, { generation, alive });
   const reply = isApplied ? applied.reply : body === null ? null : (preview.answer?.body ?? null);
   const isCurrent = isApplied || (preview.isCurrent && JSON.stringify(settled) === key);
-  const canApply = alive && body !== null && !isBusy && !isApplied;
+  const canApply = alive && body !== null && !isBusy && !isApplied && silent === null;
 
   const apply = (): void => {
     if (canApply) {
@@ -233,7 +233,7 @@ export function Reinitialize(props: ReinitializeProps) {
           )}
         </Note>
       ) : null}
-      {offer.problem === null && isOffered ? (
+      {offer.problem === null && isOffered && Compare !== null ? (
         <Compare
           {...{ client, path, generation, alive, memory }}
           target={targetOf(aim)}
@@ -290,7 +290,7 @@ export function Reinitialize(props: ReinitializeProps) {
         </button>
         <span class="nnw-space" />
         <span class="nnw-caption" role="status">
-          {isBusy ? t("applying …") : isApplied ? t("applied") : t("nothing is written until Apply")}
+          {isBusy ? t("applying …") : isApplied ? t("applied") : (silent ?? t("nothing is written until Apply"))}
         </span>
       </footer>
     </div>

@@ -15,6 +15,8 @@ export interface Editing {
   /** Whether there is a kernel to change it in. */
   readonly alive: boolean;
   readonly memory: Memory;
+  /** Of a model over ranks, why it can't be changed now: one that doesn't answer. */
+  readonly silent: string | null;
 }
 
 export const EditingContext = createContext<Editing | null>(null);

@@ -17,6 +17,7 @@ import { consumeEvent, isModified } from "../../lib/keyEvents.ts";
 import type { Client } from "../../protocol/client.ts";
 import type { InspectReply, ValuesBody } from "../../protocol/messages.ts";
 import { type Editing, EditingContext } from "../edit/editingContext.ts";
+import { useRanks } from "../ranks/ranksContext.ts";
 import type { SignalColumn } from "../signal/SignalTab.tsx";
 import { Findings } from "./Findings.tsx";
 import { ForwardForm } from "./ForwardForm.tsx";
@@ -111,7 +112,9 @@ export function Inspector(props: InspectorProps) {
 
   const isUnread = !alive && !inspect.isCurrent && inspect.error === null;
   const lastTrace = trace.error === null ? trace.answer : null;
-  const tabs = tabsFor(reply, path === "" && (editing !== null || lastTrace !== null), editing !== null);
+  // What several processes hold is run by all of them.
+  const canRun = useRanks() === null && editing !== null;
+  const tabs = tabsFor(reply, path === "" && (canRun || lastTrace !== null), editing !== null, canRun);
   const [wanted, setWanted] = useRemembered<TabId>(editing?.memory, "tab", "overview");
   const selected = tabs.some((tab) => tab.id === wanted) ? wanted : "overview";
   const hasMore = path === "" && selected === "findings" && (reply?.findings.length ?? 0) >= MOST_INSPECTED;
@@ -195,7 +198,7 @@ export function Inspector(props: InspectorProps) {
                 <LazyReinitialize
                   {...{ client, path: reply.path, editing, generation, onNavigate }}
                   alive={alive && inspect.isCurrent}
-                  Compare={LazyCompare}
+                  Compare={canRun ? LazyCompare : null}
                   onCancel={() => {
                     setWanted("overview");
                     focus();
@@ -227,7 +230,7 @@ export function Inspector(props: InspectorProps) {
                   column={signal}
                 />
               ) : null}
-              {selected === "trace" && editing !== null ? (
+              {selected === "trace" && canRun ? (
                 <ForwardForm
                   {...{ client, alive }}
                   memory={editing.memory}
@@ -253,7 +256,7 @@ function valuesAlong(answer: Answer<"inspect"> | null, asked: readonly ValuesBod
   );
 }
 
-function tabsFor(reply: InspectReply | null, hasTrace: boolean, canEdit: boolean): Tab<TabId>[] {
+function tabsFor(reply: InspectReply | null, hasTrace: boolean, canEdit: boolean, canRun: boolean): Tab<TabId>[] {
   const nTies = reply?.tie?.members.length ?? reply?.ties_inside.length ?? 0;
   const nFindings = reply?.findings.length ?? 0;
   const hasInside = reply?.findings.some((finding) => finding.path !== reply.path) ?? false;
@@ -263,7 +266,7 @@ function tabsFor(reply: InspectReply | null, hasTrace: boolean, canEdit: boolean
     ...(nTies > 0 ? [{ id: "ties", label: t("Ties"), count: String(nTies) } as const] : []),
     ...(hasInside ? [{ id: "findings", label: t("Findings"), count: countOf(nFindings) } as const] : []),
     ...(hasTrace ? [{ id: "trace", label: t("Trace") } as const] : []),
-    ...(canEdit && reply?.module != null && reply.alias_of === null
+    ...(canRun && reply?.module != null && reply.alias_of === null
       ? [{ id: "signal", label: t("Signal") } as const]
       : []),
     { id: "code", label: t("Code") },

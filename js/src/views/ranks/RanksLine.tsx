@@ -1,15 +1,9 @@
 import { told } from "../../i18n/kernelSentences.ts";
-import { t, word } from "../../i18n/translate.ts";
+import { t } from "../../i18n/translate.ts";
 import { bytesText, toNumber } from "../../lib/format.ts";
 import type { RankState, RanksState } from "../../protocol/messages.ts";
+import { rankText, stateOf } from "./silence.ts";
 
-const STATES = {
-  idle: word("answered"),
-  busy: word("busy"),
-  stuck: word("stuck"),
-  missing: word("no answer"),
-  dead: word("gone"),
-} as const;
 /** More ranks than this have dots without numbers. */
 const MOST_NUMBERED = 16;
 
@@ -47,26 +41,13 @@ export function RanksLine({ ranks: { ranks, mesh, problem } }: RanksLineProps) {
       </span>
       {silent.length === 0 ? null : (
         <span class="nnw-warn nnw-silent">
-          {silent
-            .slice(0, 3)
-            .map((each) => [t("rank {0}", each.rank), ...stateOf(each)].join(isTold(each) ? " " : ", "))
-            .join(" · ")}
+          {silent.slice(0, 3).map(rankText).join(" · ")}
           {silent.length > 3 ? ` · +${silent.length - 3}` : ""}
         </span>
       )}
       {problem === null ? null : <span class="nnw-err">{told(problem)}</span>}
     </div>
   );
-}
-
-/** Of a silent one, what the kernel says: "hasn't answered for 5.0 s". What others are doing stands beside their state. */
-function isTold({ state, doing }: RankState): boolean {
-  return (state === "missing" || state === "dead") && doing !== "";
-}
-
-function stateOf(each: RankState): string[] {
-  const doing = told(each.doing);
-  return isTold(each) ? [doing] : [t(STATES[each.state]), doing].filter((text) => text !== "");
 }
 
 function titleOf(each: RankState): string {

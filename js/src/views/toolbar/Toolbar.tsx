@@ -16,7 +16,7 @@ const CHIPS: readonly { readonly chip: Chip; readonly glyph: IconName; readonly 
 ];
 
 /** Why some of it is disabled for a model over ranks. */
-export const LOOK_ONLY = word("A model over ranks is looked at here; change, run, save and load it on every rank.");
+const RUN_THERE = word("Run, save and load a model over ranks on every rank.");
 
 const OPENERS = [
   {
@@ -56,7 +56,7 @@ interface ToolbarProps {
 export function Toolbar(props: ToolbarProps) {
   const { open, filter, chips, problem, alive, isBusy, box, onFilter, onChip, onHelp, onPanel, onLeave, onOpen } =
     props;
-  const isLookOnly = open.ranks !== undefined;
+  const isOverRanks = open.ranks !== undefined;
   return (
     <div class="nnw-toolbar" role="group" aria-label={t("Filter and totals")}>
       <Search
@@ -114,8 +114,8 @@ export function Toolbar(props: ToolbarProps) {
             type="button"
             class="nnw-button nnw-opener"
             aria-label={t(label)}
-            title={t(isLookOnly && of !== "table" ? LOOK_ONLY : title)}
-            disabled={!alive || (isLookOnly && of !== "table")}
+            title={t(isOverRanks && of !== "table" ? RUN_THERE : title)}
+            disabled={!alive || (isOverRanks && of !== "table")}
             onClick={() => onOpen(of)}
           >
             <Icon name={glyph} />

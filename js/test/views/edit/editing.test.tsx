@@ -31,9 +31,10 @@ interface Shown {
   readonly offer?: Partial<InitializersReply>;
   readonly reply?: Partial<InitReply>;
   readonly isFold?: boolean;
+  readonly silent?: string | null;
 }
 
-async function panel({ offer = {}, reply = {}, isFold = false }: Shown = {}) {
+async function panel({ offer = {}, reply = {}, isFold = false, silent = null }: Shown = {}) {
   const client = new TestClient()
     .answer("initializers", () => initializersReply(offer))
     .answer("preview", () => initReply(reply))
@@ -46,7 +47,7 @@ async function panel({ offer = {}, reply = {}, isFold = false }: Shown = {}) {
     <Reinitialize
       client={client}
       path={path}
-      editing={{ changes, filter: "", chips: [], isFold, alive: true, memory }}
+      editing={{ changes, filter: "", chips: [], isFold, alive: true, memory, silent }}
       generation={0}
       alive
       onNavigate={vi.fn()}
@@ -69,6 +70,16 @@ async function panel({ offer = {}, reply = {}, isFold = false }: Shown = {}) {
 function field(view: ReturnType<typeof render>, name: string): HTMLInputElement {
   return view.getByLabelText(name, { exact: true, selector: "input, select" }) as HTMLInputElement;
 }
+
+test("nothing is applied while a rank is silent, which is named", async () => {
+  const { client, view } = await panel({ silent: "A change needs every rank; rank 3, no answer" });
+  const apply = view.getByRole("button", { name: /Apply/ });
+  expect(apply.getAttribute("aria-disabled")).toBe("true");
+  expect(view.getByRole("status").textContent).toContain("rank 3, no answer");
+  fireEvent.click(apply);
+  await calm();
+  expect(client.of("init")).toEqual([]);
+});
 
 test("opens with what is suggested, already previewed", async () => {
   const { view, lastPreview } = await panel();
@@ -263,7 +274,10 @@ test("the button that freezes says what it does to how many tensors, beside the 
   const changes = new ChangesStore(client);
   const shown = (n: number, nFrozen: number, change: Partial<Editing> = {}) => {
     cleanup();
-    const editing = { changes, filter: "", chips: [], isFold: false, alive: true, memory: new Map(), ...change };
+    const editing = {
+      ...{ changes, filter: "", chips: [], isFold: false, alive: true, memory: new Map(), silent: null },
+      ...change,
+    };
     return render(
       <EditingContext.Provider value={editing}>
         <FreezeButton path="h" n={n} nFrozen={nFrozen} />

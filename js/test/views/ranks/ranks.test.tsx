@@ -37,7 +37,7 @@ test("the header says how many ranks there are, on which mesh, and who gave no a
     { name: "dp", size: 2 },
     { name: "tp", size: 2 },
   ];
-  const view = render(<RanksLine ranks={{ ranks, mesh, problem: "It is gone." }} />);
+  const view = render(<RanksLine ranks={{ ranks, mesh, problem: "It is gone.", can_change: true }} />);
   const text = view.container.textContent;
   expect(text).toContain("2 ranks· dp 2 × tp 2· 1 answered");
   expect(text).toContain("rank 3 hasn't answered for 5.0 s");
@@ -50,7 +50,7 @@ test("of very many ranks only those that don't answer have their number beside",
   const ranks = Array.from({ length: 64 }, (_, at) =>
     rank({ rank: at, state: at === 40 ? "dead" : "idle", answered: at !== 40 }),
   );
-  const view = render(<RanksLine ranks={{ ranks, mesh: [], problem: null }} />);
+  const view = render(<RanksLine ranks={{ ranks, mesh: [], problem: null, can_change: true }} />);
   expect(view.container.querySelector(".nnw-dots")?.textContent).toBe("40");
 });
 

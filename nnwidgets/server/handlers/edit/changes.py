@@ -12,7 +12,7 @@ from typing import Any
 from nnwidgets.edit import Change, assign, freeze, history, redo, undo, unfreeze
 from nnwidgets.errors import InvalidTargetError
 from nnwidgets.formatting import inert
-from nnwidgets.server.handlers.edit.target import resolve_target
+from nnwidgets.server.handlers.edit.target import paths_meant
 from nnwidgets.server.handlers.registry import handles
 from nnwidgets.server.notebook.variables import optimizer_name
 from nnwidgets.server.session.session import Session
@@ -26,7 +26,7 @@ _MOST_TEXT = 400
 _READERS: tuple[Callable[[str], Any], ...] = (int, float, complex)
 
 
-@handles("assign", long=True)
+@handles("assign", long=True, over_ranks=True)
 def answer_assign(session: Session, body: Mapping[str, Any], job: Job) -> ChangeReply:
     """Set one element.
 
@@ -34,7 +34,8 @@ def answer_assign(session: Session, body: Mapping[str, Any], job: Job) -> Change
         InvalidTargetError: The text is no number, or the element isn't there or can't hold it.
     """
     index = f"[{', '.join(map(str, body['index']))}]" if body["index"] else ""
-    change = assign(session.module, body["path"] + index, read_value(body["value"]))
+    value = read_value(body["value"])
+    change = session.ask(lambda model: assign(model, body["path"] + index, value))
     return _change_reply(session, job, change, structure=False)
 
 
@@ -59,19 +60,21 @@ def read_value(text: str) -> Any:
     raise InvalidTargetError(f"{inert(text, 60)!r} is no number.", hint="Such as 0.5, 1e-3, nan or inf.")
 
 
-@handles("freeze", long=True)
+@handles("freeze", long=True, over_ranks=True)
 def answer_freeze(session: Session, body: Mapping[str, Any], job: Job) -> ChangeReply:
     """Have the target ask for no gradient."""
-    return _change_reply(session, job, freeze(session.module, resolve_target(session, body).paths), structure=True)
+    paths = paths_meant(session, body)
+    return _change_reply(session, job, session.ask(lambda model: freeze(model, paths)), structure=True)
 
 
-@handles("unfreeze", long=True)
+@handles("unfreeze", long=True, over_ranks=True)
 def answer_unfreeze(session: Session, body: Mapping[str, Any], job: Job) -> ChangeReply:
     """Have the target ask for gradients."""
-    return _change_reply(session, job, unfreeze(session.module, resolve_target(session, body).paths), structure=True)
+    paths = paths_meant(session, body)
+    return _change_reply(session, job, session.ask(lambda model: unfreeze(model, paths)), structure=True)
 
 
-@handles("undo", long=True)
+@handles("undo", long=True, over_ranks=True)
 def answer_undo(session: Session, body: Mapping[str, Any], job: Job) -> ChangeReply:
     """Take the last change back.
 
@@ -79,19 +82,19 @@ def answer_undo(session: Session, body: Mapping[str, Any], job: Job) -> ChangeRe
         InvalidTargetError: There is nothing to undo.
         ChangedSinceError: Other code has written since, and the body doesn't force it.
     """
-    return _change_reply(session, job, undo(session.module, force=body.get("force", False)), structure=True)
+    return _change_reply(session, job, session.ask(partial(undo, force=body.get("force", False))), structure=True)
 
 
-@handles("redo", long=True)
+@handles("redo", long=True, over_ranks=True)
 def answer_redo(session: Session, body: Mapping[str, Any], job: Job) -> ChangeReply:
     """Make the last undone change again; raises as `undo` does."""
-    return _change_reply(session, job, redo(session.module, force=body.get("force", False)), structure=True)
+    return _change_reply(session, job, session.ask(partial(redo, force=body.get("force", False))), structure=True)
 
 
-@handles("history", long=True)
+@handles("history", long=True, over_ranks=True)
 def answer_history(session: Session, _body: Mapping[str, Any], _job: Job) -> HistoryReply:
     """Give the last 200 changes, in force and undone."""
-    found = history(session.module)
+    found = session.ask(history)
     n_done = len(found.changes)
     entries = [
         *(_entry(change, "kept" if k < found.n_dropped else "done") for k, change in enumerate(found.changes)),
@@ -109,15 +112,16 @@ def answer_history(session: Session, _body: Mapping[str, Any], _job: Job) -> His
     }
 
 
-@handles("code", long=True)
+@handles("code", long=True, over_ranks=True)
 def answer_code(session: Session, body: Mapping[str, Any], _job: Job) -> CodeReply:
     """Give Python that makes one change, or all of them, again.
 
     Raises:
         InvalidTargetError: No change has that number.
     """
-    found = history(session.module)
-    names = (session.code_name, optimizer_name(session.optimizers()))
+    found = session.ask(history)
+    optimizers = session.optimizers() if session.over_ranks is None else []
+    names = (session.code_name, optimizer_name(optimizers))
     number = body.get("index")
     if number is None:
         return {"code": found.to_code(*names)}

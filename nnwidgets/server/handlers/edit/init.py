@@ -16,15 +16,14 @@ from nnwidgets.edit.writable import check_writable
 from nnwidgets.errors import AdvisedText, InitializerError, NNWidgetsError
 from nnwidgets.formatting import inert, shape_text
 from nnwidgets.introspect import stats
-from nnwidgets.introspect.records import TensorStats
-from nnwidgets.introspect.safe_access.lookup import Lookup
+from nnwidgets.introspect.records import TensorEntry, TensorStats
 from nnwidgets.introspect.safe_access.objects import type_name
 from nnwidgets.introspect.statistics.exact_stats import version
 from nnwidgets.introspect.statistics.sampling import sampled_stats
 from nnwidgets.server.handlers.edit.initializers import refusal
 from nnwidgets.server.handlers.edit.overlay import overlay
 from nnwidgets.server.handlers.edit.target import ResolvedTarget, resolve_target
-from nnwidgets.server.handlers.findings_and_ties import relation
+from nnwidgets.server.handlers.findings_and_ties import lookup_in, relation
 from nnwidgets.server.handlers.registry import handles
 from nnwidgets.server.handlers.stats import figures
 from nnwidgets.server.notebook.variables import optimizer_name
@@ -38,7 +37,7 @@ _FINE_BINS = 1_024
 _EXACT_ELEMENTS = 4_000_000
 _MOST_SHOWN = 16
 _MOST_LISTED = 200
-_MOST_TEXT = 2_000
+MOST_TEXT = 2_000
 
 
 @handles("preview", long=True)
@@ -75,12 +74,12 @@ def _fill(session: Session, body: Mapping[str, Any], job: Job, *, is_preview: bo
         job.after_reply(partial(session.report_change, structure=False))
     about_state, stale = _stale(target, change, optimizers)
     return {
-        "label": inert(change.label, _MOST_TEXT),
+        "label": inert(change.label, MOST_TEXT),
         "seed": change.seed,
         "n_tensors": len(change.paths),
         "n_elements": change.n_elements,
-        "tensors": _tensors(session, target, change, before),
-        "warnings": [inert(each, _MOST_TEXT) for each in change.warnings if each not in about_state],
+        "tensors": tensors_of(session, target.scope.by_path, change, before),
+        "warnings": [inert(each, MOST_TEXT) for each in change.warnings if each not in about_state],
         "stale": stale,
         "code": change.to_code(session.code_name, optimizer_name(optimizers)),
     }
@@ -128,7 +127,7 @@ def _before(session: Session, target: ResolvedTarget, *, is_preview: bool) -> di
     made = {}
     for place in target.places[:_MOST_SHOWN]:
         try:
-            [data] = check_writable([place])
+            [data] = check_writable([place], parts=True)
         except NNWidgetsError:
             break  # `init` says why
         key = (place.path, version(place.tensor))
@@ -147,17 +146,18 @@ def _fine(data: Any) -> TensorStats:
     return sampled_stats(data, bins=_FINE_BINS)
 
 
-def _tensors(
-    session: Session, target: ResolvedTarget, change: Change, before: Mapping[str, TensorStats]
+def tensors_of(
+    session: Session, by_path: Mapping[str, TensorEntry], change: Change, before: Mapping[str, TensorStats]
 ) -> list[ChangedTensor]:
-    index, lookup = session.index(), Lookup(session.module)
+    """Return the first tensors of a change, with their figures before and after it."""
+    index, lookup = session.index(), lookup_in(session)
     tied = {tie.path: tie for tie in change.ties}
     after: Mapping[str, TensorStats] = change.after
-    if len(change.paths) > _MOST_SHOWN and not change.is_preview:
+    if len(change.paths) > _MOST_SHOWN and not change.is_preview and lookup is not None:
         after = {path: _fine(lookup.get(path)) for path in change.paths[:_MOST_SHOWN]}
     made: list[ChangedTensor] = []
     for path in sorted(change.paths, key=lambda path: path in tied)[:_MOST_LISTED]:
-        entry, tie = target.scope.by_path.get(path), tied.get(path)
+        entry, tie = by_path.get(path), tied.get(path)
         place = index.resolve(path)
         base = tie.of if tie is not None else path
         # The very values of the one it is tied to, in another order perhaps; an overlap has others too.
@@ -192,5 +192,5 @@ def _stale(target: ResolvedTarget, change: Change, optimizers: list[Optimizer]) 
             # The page has a box to tick where a text advises.
             message = about.before.rstrip() if isinstance(about, AdvisedText) else about
             found.append(about)
-            made.append({"optimizer": name, "n_tensors": n_tensors or len(live), "message": inert(message, _MOST_TEXT)})
+            made.append({"optimizer": name, "n_tensors": n_tensors or len(live), "message": inert(message, MOST_TEXT)})
     return found, made

@@ -58,7 +58,7 @@ def refusal(initializer: Initializer, target: ResolvedTarget) -> str | None:
 
 def _problem(target: ResolvedTarget) -> str | None:
     try:
-        writable = check_writable(target.places)
+        writable = check_writable(target.places, parts=True)
     except NNWidgetsError as error:
         return f"{error.message} {error.hint}".strip()
     for place, data in zip(target.places, writable, strict=True):
@@ -97,8 +97,8 @@ def _objection(initializer: Initializer, places: list[TensorTarget]) -> str | No
     tried = {(place.entry.shape, place.entry.dtype): place for place in places if place.entry.problem is None}
     for place in list(tried.values())[:_MOST_TRIED]:
         try:
-            [data] = check_writable([place])
-            dry_run(initializer, data, kwargs, place.path)
+            check_writable([place], parts=True)
+            dry_run(initializer, place.tensor, kwargs, place.path)
         except NNWidgetsError as error:
             return inert(error.message, _MOST_DOC)
     return None

@@ -54,7 +54,7 @@ def resolve_target(session: Session, body: Mapping[str, Any]) -> ResolvedTarget:
         InvalidTargetError: It means no tensor, or too many to be named one by one.
     """
     index, scope = session.index(), ChangeScope(session.module)
-    paths = _paths(index, body)
+    paths = body["paths"] if "paths" in body else _paths(index, body)
     places = scope.places(paths)
     if body.get("scope") == "filter":
         places = [place for place in places if place.entry.role == "parameter"]
@@ -73,6 +73,26 @@ def resolve_target(session: Session, body: Mapping[str, Any]) -> ResolvedTarget:
     return ResolvedTarget(scope, named, places, is_whole and not any(path in index.tensor_at for path in paths))
 
 
+def paths_meant(session: Session, body: Mapping[str, Any]) -> list[str]:
+    """What a body with a target means, as the functions of `nnwidgets.edit` take it, over ranks too.
+
+    Raises:
+        PathNotFoundError: Nothing is at its path.
+        InvalidTargetError: It means no tensor, or too many to be named one by one.
+        RankMissingError: No rank answers, or one can't.
+    """
+    if session.over_ranks is None:
+        return resolve_target(session, body).paths
+    replies, _ = session.ask(lambda model: model.ask("target", target=target_for_ranks(session, body)))
+    return list(replies[min(replies)]["paths"])
+
+
+def target_for_ranks(session: Session, body: Mapping[str, Any]) -> dict[str, Any]:
+    """A body with a target as ranks are asked about it: what fold and filter mean is known here."""
+    kept = {key: body[key] for key in ("path", "scope", "only") if key in body}
+    return {**kept, "paths": _paths(session.index(), body)}
+
+
 def scopes(session: Session, body: Mapping[str, Any], scope: ChangeScope) -> list[ScopeBody]:
     """Return the scopes that a path offers, each with how many tensors it means."""
     index, path = session.index(), body["path"]
@@ -84,10 +104,15 @@ def scopes(session: Session, body: Mapping[str, Any], scope: ChangeScope) -> lis
         members = found[1]
         label = f"all {len(members)}, {own_name(index, members[0])} to {own_name(index, members[-1])}"
         made.append({"scope": "fold", "label": label, "n_tensors": _n(scope, _paths(index, {**body, "scope": "fold"}))})
-    if body.get("filter", "").strip() or body.get("chips"):
-        n_kept = len(matches(index, body.get("filter", ""), frozenset(body.get("chips", ()))).tensors)
-        made.append({"scope": "filter", "label": "all rows of the filter", "n_tensors": n_kept})
-    return made
+    return made + scope_of_filter(index, body)
+
+
+def scope_of_filter(index: TreeIndex, body: Mapping[str, Any]) -> list[ScopeBody]:
+    """Return the scope that the filter is, where there is one."""
+    if not body.get("filter", "").strip() and not body.get("chips"):
+        return []
+    n_kept = len(matches(index, body.get("filter", ""), frozenset(body.get("chips", ()))).tensors)
+    return [{"scope": "filter", "label": "all rows of the filter", "n_tensors": n_kept}]
 
 
 def _n(scope: ChangeScope, paths: list[str]) -> int:

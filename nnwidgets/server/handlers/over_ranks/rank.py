@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from nnwidgets.distributed.answering import answer
+from nnwidgets.server.handlers.edit.initializers import answer_initializers
+from nnwidgets.server.handlers.edit.target import resolve_target
 from nnwidgets.server.handlers.registry import handles
 from nnwidgets.server.session.session import Session
 from nnwidgets.wire.dispatch import Job
@@ -13,6 +15,11 @@ from nnwidgets.wire.schema.ranks import RankReply
 
 
 @handles("rank", long=True)
-def answer_rank(session: Session, body: Mapping[str, Any], _job: Job) -> RankReply:
+def answer_rank(session: Session, body: Mapping[str, Any], job: Job) -> RankReply:
     """Give this rank's part of the answer."""
-    return answer(session.module, body)
+    said: Mapping[str, Any] | None = None
+    if body["ask"] == "initializers":
+        said = answer_initializers(session, body["target"], job)
+    elif body["ask"] == "target":
+        said = {"paths": resolve_target(session, body["target"]).paths}
+    return answer(session.module, body, said)

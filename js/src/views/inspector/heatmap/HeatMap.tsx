@@ -129,7 +129,7 @@ export function HeatMap({ client, path, shape, hasGrad, generation, alive, theme
               theme={theme}
               onFocus={heat.setFocus}
               onSet={
-                editing === null || of === "grad" || !alive
+                editing === null || editing.silent !== null || of === "grad" || !alive
                   ? null
                   : (cell) => async (value) => {
                       const index = tensorIndex(cell, about.shape, about.row_axes, about.column_axes);

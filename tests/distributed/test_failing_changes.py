@@ -1,0 +1,188 @@
+"""Changes in which a rank fails: it refuses, raises, hangs or is killed, at each stage; the others are as they were.
+
+``NNW_FAILURES=100 NNW_FAILURES_OF_A_GROUP=4`` makes as many, and says how long each took until it was told.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import random
+import signal
+import time
+
+import torch
+import torch.distributed as dist
+from torch import nn
+
+import nnwidgets as nnw
+from nnwidgets.distributed import changes
+from nnwidgets.distributed.sources.source import Missing
+from nnwidgets.introspect import meeting
+from tests.support.gloo_ranks import GlooRanks
+from tests.support.stacks import needs_torch
+
+pytestmark = needs_torch("distributed.fsdp.fully_shard")
+
+N_FAILURES = int(os.environ.get("NNW_FAILURES", "8"))
+N_OF_A_GROUP = int(os.environ.get("NNW_FAILURES_OF_A_GROUP", "10"))
+SECONDS = 0.5
+"""What a rank is waited for, at most; each that hangs does so for longer."""
+
+STAGES = [
+    (way, at, how)
+    for way, at_each in {
+        # Asked for by a notebook; then on the line that all run: before it, in it, and as it agrees.
+        "asked": ("before here", "before prepare", "in prepare", "after prepare", "before renew", "after renew",
+                  "before commit", "after commit"),
+        "line": ("before line", "in prepare", "before agree"),
+    }.items()
+    for at in at_each
+    for how in ("refuses", "raises", "hangs", "killed")
+    if (how != "refuses" or (at.startswith("before") and way == "asked")) and (how != "raises" or at == "in prepare")
+]  # fmt: skip
+
+
+KINDS = {"RankMissingError", "RanksDisagreeError", "InitializerError"}
+
+
+class Failing:
+    """A rank that does what it is asked, but for once."""
+
+    def __init__(self, net):
+        self.net, self.at, self.how, self.calls = net, None, None, 0
+
+        @nnw.initializer
+        def hazard(tensor, generator):
+            tensor.normal_(generator=generator)
+            self.calls -= 1
+            if not self.calls:
+                self.fail("in prepare")
+
+        agree = meeting.Meeting.agree
+
+        def agree_or_not(this, said=""):
+            self.fail("before agree")
+            return agree(this, said)
+
+        meeting.Meeting.agree = agree_or_not
+
+    def fail(self, at):
+        if at != self.at:
+            return None
+        self.at, how = None, self.how
+        if how == "killed":
+            os.kill(os.getpid(), signal.SIGKILL)
+        if how == "hangs":
+            time.sleep(3 * SECONDS)
+        if how == "raises":
+            raise MemoryError("no room")
+        return {"ok": False, "error": {"code": "error", "message": "No."}} if how == "refuses" else None
+
+    def handle(self, request):
+        kind, body = request["kind"], request["body"]
+        if kind == "fail":
+            self.at, self.how, self.calls = body["at"], body["how"], body["calls"]
+            return {"id": request["id"], "ok": True}
+        if kind == "state":
+            return {"id": request["id"], "ok": True, "state": state_of(self.net)}
+        if kind == "line":
+            return {"id": request["id"], "ok": True, "said": self.line()}
+        reply = self.fail(f"before {body['ask']}") or nnw.handle(request)
+        self.fail(f"after {body['ask']}")
+        return {**reply, "id": request["id"]}
+
+    def line(self):
+        self.fail("before line")
+        try:
+            nnw.init(nnw.ranks(timeout=SECONDS)["net"], "Linear.weight", "hazard", seed=1)
+        except (nnw.NNWidgetsError, MemoryError) as error:
+            return type(error).__name__, str(error)
+        return "nothing", ""
+
+
+def state_of(net):
+    held = b"".join(each.to_local().detach().numpy().tobytes() for each in net.parameters())
+    flags = [each.requires_grad for each in net.parameters()]
+    labels = [[each.label for each in entries] for entries in (nnw.history(net).changes, nnw.history(net).undone)]
+    return [hashlib.sha256(held).hexdigest(), flags, labels]
+
+
+def sharded():
+    from torch.distributed.fsdp import fully_shard
+
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Linear(6, 9), nn.ReLU(), nn.Linear(9, 5))
+    fully_shard(net[0])
+    fully_shard(net)
+    assert dist.get_world_size() == 4
+    return {"net": net, "handle": Failing(net).handle}
+
+
+def failures():
+    """As many as are wanted; of a group the last one kills."""
+    drawn, left = random.Random(5), N_FAILURES  # noqa: S311 - which failures is no secret
+    kills = [each for each in STAGES if each[2] == "killed"]
+    others = [each for each in STAGES if each[2] != "killed"]
+    while left > 0:
+        n = min(left, N_OF_A_GROUP)
+        yield [*(drawn.choice(others) for _ in range(n - 1)), drawn.choice(kills)], drawn
+        left -= n
+
+
+class Job:
+    """Four processes, and what a test asks them."""
+
+    def __init__(self):
+        self.ranks, self.n = GlooRanks(sharded), 0
+
+    def ask(self, kind, rank=None, seconds=60.0, **body):
+        self.n += 1
+        request = {"kind": kind, "id": f"test {self.n}", "body": body}
+        if rank is None:
+            return self.ranks.call(request, None, time.monotonic() + seconds)
+        self.ranks.pipes[rank].send(request)
+        return self.ranks._reply(rank, request["id"], time.monotonic() + seconds)
+
+    def states(self):
+        return {rank: each["state"] for rank, each in self.ask("state").items() if not isinstance(each, Missing)}
+
+    def told(self, way, net):
+        """What is said of a change that one of them fails in: by the notebook, or by each rank."""
+        if way == "line":
+            said = {rank: each for rank, each in self.ask("line").items() if not isinstance(each, Missing)}
+            return [each["said"] for each in said.values()]
+        try:
+            nnw.init(net, "Linear.weight", "hazard")
+        except nnw.NNWidgetsError as error:
+            return [(type(error).__name__, str(error))]
+        return [("nothing", "")]
+
+
+def test_every_rank_that_is_left_is_as_it_was_whatever_one_does(monkeypatch):
+    monkeypatch.setattr(changes, "_LONGEST_CHANGE", SECONDS)
+    took = []
+    for group, drawn in failures():
+        job = Job()
+        try:
+            net = nnw.ranks(job.ranks, timeout=SECONDS)["net"]
+            nnw.init(nnw.ranks(job.ranks, timeout=60.0)["net"], "Linear.weight", "hazard")
+            nnw.assign(nnw.ranks(job.ranks, timeout=60.0)["net"], "0.bias", 2.0)
+            nnw.undo(nnw.ranks(job.ranks, timeout=60.0)["net"])
+            before = job.states()
+            for way, at, how in group:
+                victim = drawn.randrange(4)
+                job.ask("fail", at=None, how=None, calls=0)
+                job.ask("fail", rank=victim, at=at, how=how, calls=drawn.randrange(1, 7))
+                began = time.monotonic()
+                told = job.told(way, net)
+                took.append((time.monotonic() - began, way, at, how, victim))
+                if N_FAILURES > N_OF_A_GROUP:
+                    print(len(took), took[-1], flush=True)
+                assert {kind for kind, _ in told} <= KINDS, (way, at, how, victim, told)
+                states = job.states()
+                assert len(states) == 4 - (how == "killed"), (way, at, how, victim)
+                assert all(state == before[rank] for rank, state in states.items()), (way, at, how, victim)
+        finally:
+            job.ranks.close()
+    assert len(took) == N_FAILURES
