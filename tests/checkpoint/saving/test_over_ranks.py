@@ -93,6 +93,7 @@ def saved(rank, world_size):
             "warnings": (*folder.warnings, *shards.warnings),
         }
     net = fully_shard(mlp())
+    nnw.save({"weights": dict(net.state_dict()), "step": 3}, f"{root}/a dict/")
     adam = trained(net)
     report = nnw.save(net, f"{root}/trained/", optimizer=adam, extra={"epoch": 4, "losses": [0.5, 0.25]})
     found["optimizer"] = (str(report.optimizer),)
@@ -152,6 +153,7 @@ def refused(rank, root):
         "is there": lambda: nnw.save(net, path),
         "a torch file": lambda: nnw.save(net, f"{root}/stays.pt"),
         "elsewhere": lambda: nnw.save(net, f"{root}/stays {rank // 2}/", **over),
+        "other shards": lambda: nnw.save(net, path, shard_size=500 + rank // 3, **over),
         "other model": lambda: nnw.save(odd, path, **over),
         "raises": lambda: nnw.save(net, path, progress=raising, **over),
         "hangs": lambda: nnw.save(net, path, progress=hanging, **over),
@@ -304,6 +306,13 @@ def test_an_optimizer_and_other_values_go_into_the_folder(saves):
     assert found[0]["optimizer"][0] == found[3]["optimizer"][0]
 
 
+def test_a_dict_of_parts_is_saved_as_a_model_is(saves):
+    root, _ = saves
+    held = nnw.read(root / "a dict")
+    assert held["step"] == 3
+    assert same(held["weights"], mlp().state_dict())
+
+
 def test_the_code_of_the_report_saves_and_loads_the_same_on_all_ranks(saves):
     root, found = saves
     assert all(each["as code"] == [True, True] for each in found)
@@ -338,6 +347,7 @@ def test_what_fails_on_one_rank_is_told_on_all_and_leaves_what_was_there(saves):
     assert "Nothing was saved, and what was there is as it was." in found[0]["refused"]["raises"][2]
     assert "rank 3 said nothing for" in found[0]["refused"]["hangs"][2]
     assert "they have different folders of that name" in found[2]["refused"]["other folder"][2]
+    assert "stays in shards of 500 bytes. Rank 3: save to" in found[1]["refused"]["other shards"][2]
     assert "Rank 0: save 7 tensors" in found[2]["refused"]["other model"][2]
 
 
@@ -350,6 +360,7 @@ REFUSALS = {
     "is there": lambda _: ("SaveError", None),
     "a torch file": lambda _: ("SaveError", None),
     "elsewhere": lambda _: ("RanksDisagreeError", None),
+    "other shards": lambda _: ("RanksDisagreeError", None),
     "other model": lambda _: ("RanksDisagreeError", None),
     "raises": own(1, "KeyError"),
     "hangs": lambda _: ("RankMissingError", (3,)),

@@ -87,7 +87,8 @@ def save_together(asked: Request, ranks: tuple[int, ...], seconds: float | None 
         target = target_of(asked.path, asked.shard_size, overwrite=asked.overwrite)
         with as_save_error(target.path):
             _check_free(target, overwrite=asked.overwrite)
-        meeting.agree(f"save to {target.path}")
+        shards = f" in shards of {counted(target.shard_size, 'byte')}" if asked.shard_size and target.shard_size else ""
+        meeting.agree(f"save to {target.path}{shards}")
     except BaseException as error:
         meeting.refuse(error.message if isinstance(error, NNWidgetsError) else f"{type(error).__name__}: {error}")
         raise
