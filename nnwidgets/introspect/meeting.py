@@ -103,6 +103,7 @@ class Meeting:
         """
         began = time.monotonic()
         patience = max(self._seconds, began - self._began)  # others may take as long for what led here
+        theirs: dict[int, str] = {}
         try:
             self._held.set(f"{self.turn}/{self._me}", said)
             if self._held.check([f"{self.turn}/{rank}" for rank in self.ranks]):
@@ -112,7 +113,8 @@ class Meeting:
                 self._decide(_OFF + " ".join(map(str, late)))
             decided = self._decided()
             self.is_on = decided == _GO
-            theirs = self._said() if decided == _DIFFER else {}
+            if decided == _DIFFER:
+                theirs = self._said()
             if decided in (_GO, _DIFFER):
                 self._leave()
         except RuntimeError:  # the store is gone, with the rank that had it
