@@ -55,11 +55,11 @@ export function arrayBytes(head: WireArray, buffers: readonly DataView[]): DataV
   const view = buffers[head.buffer];
   const size = ELEMENT_BYTES[head.dtype];
   if (view === undefined || size === undefined) {
-    throw new TypeError(`An array of ${head.dtype} names buffer ${head.buffer} of ${buffers.length}.`);
+    throw new TypeError(`Array ${head.dtype} names buffer ${head.buffer} of ${buffers.length}.`);
   }
   const expected = head.shape.reduce((product, extent) => product * extent, size);
   if (view.byteLength !== expected) {
-    throw new TypeError(`An array of shape [${head.shape.join(", ")}] has ${view.byteLength} bytes, not ${expected}.`);
+    throw new TypeError(`An array [${head.shape.join(", ")}] has ${view.byteLength} bytes, not ${expected}.`);
   }
   return view;
 }

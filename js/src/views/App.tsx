@@ -436,9 +436,7 @@ export function App({
           </HistoryBar>
         ) : (
           <div class="nnw-history nnw-bar">
-            <span class="nnw-dim nnw-last nnw-ellipsis">
-              {t("A model over ranks is looked at here; change, run, save and load it on every rank.")}
-            </span>
+            <span class="nnw-dim nnw-last nnw-ellipsis">{t("Looked at here; change it on every rank.")}</span>
             <LanguageSwitch alive={isLive} />
           </div>
         )}

@@ -16,7 +16,7 @@ const CHIPS: readonly { readonly chip: Chip; readonly glyph: IconName; readonly 
 ];
 
 /** Why some of it is disabled for a model over ranks. */
-const RUN_THERE = word("Run, save and load a model over ranks on every rank.");
+const RUN_THERE = word("Run, save and load it on every rank.");
 
 const OPENERS = [
   {
