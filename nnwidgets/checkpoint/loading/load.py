@@ -6,7 +6,7 @@ import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from functools import partial
+from functools import cached_property, partial
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -329,7 +329,7 @@ class _Load:
             own_left = set(own.left)
             loaded = [entry for entry in loaded if entry.source not in own_left]
         of_own_code = sum(entry.n_elements for entry in loaded if entry.status == "own_code")
-        left = [entry for entry in self.plan.entries if entry.path is not None and not entry.is_loaded]
+        left = [entry for entry in self._left if entry.path is not None]
         return LoadReport(
             plan=self.plan,
             n_loaded=len(loaded),
@@ -398,13 +398,17 @@ class _Load:
             if one.numel() != two.numel() or not is_same(one, two):
                 self._compare([pair], model)
 
+    @cached_property
+    def _left(self) -> list[PlanEntry]:
+        return [entry for entry in self.plan.entries if not entry.is_loaded]
+
     def _recipe(self, model: ChangeScope, own: TorchLoad | None, optimizer: LoadedState | None) -> Recipe:
         given = None
         if self.own.values:
             others = [entry for entry in self.entries if entry.path and part_of(entry.path, self.own.parts) is None]
             given = {str(entry.path): entry.source for entry in others if entry.source} | self.own.sources
             given |= {str(entry.path): given[entry.tied_to] for entry in others if entry.tied_to in given}
-        is_left = any(not entry.is_loaded and entry.path not in self.plan.kept for entry in self.plan.entries)
+        is_left = any(entry.path not in self.plan.kept for entry in self._left)
         is_strict = not is_left and not (own and (own.left or own.has_ties))
         return recipe(
             model, self.held, self.found, self.plan, self.entries, given=given, versions=self.own.versions,
