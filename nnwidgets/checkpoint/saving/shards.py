@@ -127,7 +127,11 @@ def commit(
         if not overwrite:
             check_free(folder)
         named = _named(folder)
-        old = [name for name in folder.names() if _is_old(name, named) and name != index_name]
+        # Without overwrite nothing may go: data files without an index are of another saver who isn't done, or died.
+        old = [name for name in folder.names() if overwrite and _is_old(name, named) and name != index_name]
+        old.sort(
+            key=lambda name: name not in _INDEXES
+        )  # an index goes before what it names, so that none is half there
         with folder.create_temp(suffix="journal") as journal:
             _write(journal, {"new": list(files), "old": old})
             try:
@@ -139,7 +143,11 @@ def commit(
                 _remove_unless_named(folder, files)
                 raise
             problem = folder.sync()
-            left = [name for name in old if not folder.remove(name)]
+            indexes = [name for name in old if name in _INDEXES]
+            left = [name for name in indexes if not folder.remove(name)]
+            if indexes:
+                folder.sync()
+            left += [name for name in old if name not in _INDEXES and not folder.remove(name)]
     return left, [problem] if problem else []
 
 

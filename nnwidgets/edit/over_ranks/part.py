@@ -144,6 +144,13 @@ def part_of(tensor: Any, path: str = "") -> Part | None:
         for dim, (each, is_cut) in enumerate(zip(placements, held, strict=True))
         if is_cut
     ]
+    if not all(_is_reached(cut, cuts[number + 1 :]) for number, cut in enumerate(cuts)):
+        raise InvalidTargetError(
+            f"{path} can't be written: it is placed as {', '.join(map(str, placements))[:200]}, of which this rank has "
+            "several runs, expected one.",
+            path=path,
+            hint="Redistribute it to Shard first.",
+        )
     box = [range(size) for size in shape]
     for cut in in_order(cuts):
         box[cut.dim] = chunk(box[cut.dim], cut.n, cut.at)
@@ -210,6 +217,16 @@ class _Cut:
     at: int
     after: int
     """How many parts the dimension is in already when this cuts it: those that dimensions further right make."""
+
+
+def _is_reached(cut: _Cut, right: Sequence[_Cut]) -> bool:
+    """Whether dimensions further right make just the parts that a cut comes after; else what it leaves is no box."""
+    n = 1
+    for each in right:
+        if n >= cut.after:
+            break
+        n *= each.n if each.dim == cut.dim else 1
+    return n == cut.after
 
 
 def in_order(cuts: Sequence[_Cut]) -> list[_Cut]:

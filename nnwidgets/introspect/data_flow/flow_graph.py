@@ -51,7 +51,7 @@ class FlowEdge(Record):
         shape: Of the first tensor.
         dtype: Of the first tensor.
         through: Operators on its way that only moved or reshaped its values.
-        n_tensors: How many tensors.
+        n_tensors: How many tensors, those of one shape and dtype that came the same way as one.
         is_to_next: Whether it goes to the next of those that the target stands for.
     """
 

@@ -57,7 +57,14 @@ class _Shown:
         self, failed_at: str | None, tree: CallTree, repeats: Repeats | None, is_open: Callable[[int], bool]
     ) -> None:
         self.nodes: list[FlowNode] = []
-        self._failed_at = failed_at
+        self._failed = max(
+            (
+                number
+                for number, thing in enumerate(tree.things)
+                if isinstance(thing, TraceCall) and thing.seconds is None and thing.path == failed_at
+            ),
+            default=-1,
+        )
         self._tree = tree
         self._repeats = repeats
         self._is_open = is_open
@@ -67,6 +74,7 @@ class _Shown:
         self._n_rows = 0
         self._units: dict[int, tuple[int, int, Repeat]] = {}
         self._frames: dict[int, int] = {}
+        self._ends = {end for wire in tree.wires for end in wire[:2]}
         self._n_calls = [0, *itertools.accumulate(isinstance(thing, TraceCall) for thing in tree.things)]
         copied = 0, 0, 0, 0
         for number in range(len(tree)):
@@ -111,8 +119,9 @@ class _Shown:
         if unit is not None and len(unit[2].items) > 1 and number == unit[2].first:
             around = self._add(around, "row", "", n_repeats=unit[2].n)
             self._frames.update(dict.fromkeys(unit[2].items, around))
-        is_open = self._is_open(number) and self._tree.ends[number] > number + 1
-        if parent < 0 and isinstance(thing, TraceCall):
+        # What flows ends at the calls that are one node, whatever is called in them.
+        is_open = self._is_open(number) and self._tree.ends[number] > number + 1 and number not in self._ends
+        if parent < 0 and isinstance(thing, TraceCall) and number not in self._ends:
             is_open = True
         else:
             self._shown_as[number] = self._add_thing(number, thing, around, unit, is_open=is_open)
@@ -144,7 +153,7 @@ class _Shown:
             n_calls=self._n_calls[self._tree.ends[number]] - self._n_calls[number] - 1,
             n_repeats=n_repeats,
             last=last,
-            failed=thing.seconds is None and thing.path == self._failed_at,
+            failed=number == self._failed or (not is_open and number < self._failed < self._tree.ends[number]),
         )
 
     def _add(self, parent: int, kind: str, name: str, **more: Any) -> int:

@@ -72,6 +72,7 @@ class FlowRecorder:
         self._open: list[int] = []
         self._closed: tuple[int, int] | None = None
         self._met: set[int] = set()
+        self._memory_met: set[int] = set()
         self._n_begun = 0
 
     def begin(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:
@@ -92,6 +93,7 @@ class FlowRecorder:
             node = self._node("call", "", at)
             self._closed = at, node
             self._met = set()
+            self._memory_met = set(map(memory_of, tensors))
             for tensor, shape, dtype in zip(tensors, shapes, dtypes, strict=True):
                 source = self._sources.of(tensor)
                 if source is not None:
@@ -107,31 +109,46 @@ class FlowRecorder:
         began, node = self._closed
         self._closed = None
         for tensor in tensors if began == at else ():
-            self._sources.set(tensor, Source(node, ()))
+            self._sources.give(tensor, node)
 
     def ran(self, func: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any], result: Any) -> None:
         """An operator has run."""
+        is_write = _may_write(func)
+        outs = _outs(func, kwargs) if is_write else {}
         took = [
             (tensor, source)
-            for tensor in tensors_among((args, *kwargs.values()))
+            for tensor in tensors_among((args, *(kwargs[name] for name in kwargs if name not in outs)))
             if (source := self._sources.of(tensor)) is not None
         ]
-        name = _name(func) if took else ""
-        if not took or name.startswith(_BY_SHAPE_ALONE):
+        name = _name(func) if took or outs else ""
+        if not (took or outs) or (name.startswith(_BY_SHAPE_ALONE) and not outs):
             return
-        gave = list(tensors_among(result))
-        is_write = _may_write(func)
-        if is_write and gave and name in _OVERWRITING and is_all_of_it(gave[0]):
+        gave = list(tensors_among(result)) or (_written(func, args, kwargs) if is_write else [])
+        if is_write:
+            took = self._without_overwritten(name, took, gave)
+        if took:
+            self._hand_on(name, took, gave, is_write=is_write)
+
+    def _without_overwritten(
+        self, name: str, took: list[tuple[Any, Source]], gave: list[Any]
+    ) -> list[tuple[Any, Source]]:
+        """What of it an operator that writes has kept; where it kept nothing, what it wrote is known no longer."""
+        if gave and name in _OVERWRITING and is_all_of_it(gave[0]):
             took = [each for each in took if memory_of(each[0]) != memory_of(gave[0])]
+        for tensor in () if took else gave:
+            self._sources.forget(tensor)
+        return took
+
+    def _hand_on(self, name: str, took: list[tuple[Any, Source]], gave: list[Any], *, is_write: bool) -> None:
         there = {} if is_write else {memory_of(tensor): source for tensor, source in reversed(took)}
         made = [tensor for tensor in gave if memory_of(tensor) not in there]
-        if not took:
-            return
         if self._closed is not None:
             self._ran_in(self._closed[1], took, made)
         elif not made:
+            bases = {memory_of(tensor): tensor for tensor, _ in reversed(took)}
             for view in gave:
-                self._sources.see(view, _and(there[memory_of(view)].through, name))
+                known = there[memory_of(view)]
+                self._sources.see(view, bases[memory_of(view)], known, _and(known.through, name))
         elif name in _COPYING and len(took) == 1:
             source = took[0][1]
             self._sources.set(made[0], Source(source.node, _and(source.through, name)))
@@ -184,8 +201,10 @@ class FlowRecorder:
     def _ran_in(self, node: int, took: list[tuple[Any, Source]], made: list[Any]) -> None:
         """Within a call that is one node: what comes from elsewhere reaches it, what is made of that is its own."""
         for tensor, source in took:
-            if source.node != node and source.node not in self._met:
+            memory = memory_of(tensor)
+            if source.node != node and source.node not in self._met and memory not in self._memory_met:
                 self._met.add(source.node)
+                self._memory_met.add(memory)
                 self._reaches(tensor, source, node)
         for tensor in made:
             self._sources.set(tensor, Source(node, ()))
@@ -218,6 +237,21 @@ def _and(through: Through, name: str) -> Through:
 def _may_write(func: Any) -> bool:
     schema = getattr(func, "_schema", None)
     return schema is not None and bool(schema.is_mutable)
+
+
+def _outs(func: Any, kwargs: Mapping[str, Any]) -> dict[str, None]:
+    """Names of the arguments that an operator is given only to write all of."""
+    names = (argument.name for argument in func._schema.arguments if argument.is_out)  # noqa: SLF001 - torch's type
+    return {name: None for name in names if name in kwargs and all(map(is_all_of_it, tensors_among(kwargs[name])))}
+
+
+def _written(func: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> list[Any]:
+    """The tensors that an operator writes, which may give back nothing."""
+    found: list[Any] = []
+    for at, argument in enumerate(func._schema.arguments):  # noqa: SLF001 - torch's type
+        if argument.alias_info is not None and argument.alias_info.is_write:
+            found += tensors_among(args[at] if at < len(args) else kwargs.get(argument.name))
+    return found
 
 
 def _has_no_modules(module: Any) -> bool:

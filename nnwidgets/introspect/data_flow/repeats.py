@@ -203,7 +203,9 @@ def _kinds(tree: CallTree) -> list[int]:
         said: Any
         if isinstance(thing, TraceCall):
             inner = tuple((_name_within(thing, tree.things[at]), kinds[at]) for at in tree.children(number))
-            said = thing.class_name, thing.output_shapes, thing.output_dtypes, inner, tuple(sorted(inside[number]))
+            # Where the work isn't the same, neither is what does it: convolutions of other kernels.
+            work = thing.flops, thing.output_shapes, thing.output_dtypes
+            said = thing.class_name, work, inner, tuple(sorted(inside[number]))
         else:
             said = thing.kind, thing.name
         kinds[number] = known.setdefault(said, len(known))

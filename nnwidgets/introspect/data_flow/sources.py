@@ -29,10 +29,10 @@ class Source(NamedTuple):
 class _Held:
     __slots__ = ("alive", "source", "views")
 
-    def __init__(self, alive: StorageWeakRef, source: Source) -> None:
+    def __init__(self, alive: StorageWeakRef, source: Source | None) -> None:
         self.alive = alive
         self.source = source
-        self.views: dict[Any, Through] = {}
+        self.views: dict[Any, Source] = {}
 
 
 class TensorSources:
@@ -47,29 +47,45 @@ class TensorSources:
         held = self._held.get(memory_of(tensor))
         if held is None:
             return None
-        if held.views:
-            through = held.views.get(_geometry(tensor))
-            if through is not None:
-                return Source(held.source.node, through)
-        return held.source
+        return (held.views.get(_geometry(tensor)) if held.views else None) or held.source
 
     def set(self, tensor: Any, source: Source) -> None:
         """Know that all of a tensor's memory holds what ``source`` gave."""
-        key = memory_of(tensor)
-        held = self._held.get(key)
+        held = self._held_of(tensor)
         if held is not None:
             held.source = source
             held.views.clear()
-        elif key:
+
+    def see(self, view: Any, of: Any, known: Source, through: Through) -> None:
+        """Know that a view of a tensor was made, through what, and where that tensor came from."""
+        held = self._held.get(memory_of(view))
+        if held is not None:
+            held.views.setdefault(_geometry(of), known)
+            found = held.views.get(_geometry(view))
+            if found is None or found.node != known.node:  # what lies as it did before came through nothing
+                held.views[_geometry(view)] = Source(known.node, through)
+
+    def give(self, tensor: Any, node: int) -> None:
+        """Know that a call gave a tensor: its own, or one over memory that it was given and hasn't written."""
+        held = self._held.get(memory_of(tensor))
+        is_own = is_all_of_it(tensor) if held is None else held.source is not None and held.source.node == node
+        if is_own:
+            self.set(tensor, Source(node, ()))
+        elif (held := held or self._held_of(tensor)) is not None:
+            held.views[_geometry(tensor)] = Source(node, ())
+
+    def forget(self, tensor: Any) -> None:
+        """Know that a tensor's memory holds what no one here gave."""
+        self._held.pop(memory_of(tensor), None)
+
+    def _held_of(self, tensor: Any) -> _Held | None:
+        key = memory_of(tensor)
+        held = self._held.get(key)
+        if held is None and key:
             if len(self._held) >= self._next_look:
                 self._forget_dead()
-            self._held[key] = _Held(StorageWeakRef(_storage(tensor)), source)  # type: ignore[no-untyped-call] # torch's
-
-    def see(self, tensor: Any, through: Through) -> None:
-        """Know that a view of a tensor's memory was made, through what."""
-        held = self._held.get(memory_of(tensor))
-        if held is not None:
-            held.views[_geometry(tensor)] = through
+            held = self._held[key] = _Held(StorageWeakRef(_storage(tensor)), None)  # type: ignore[no-untyped-call] # torch's
+        return held
 
     def _forget_dead(self) -> None:
         for key in [key for key, held in self._held.items() if held.alive.expired()]:  # type: ignore[no-untyped-call] # torch's
@@ -87,7 +103,10 @@ def memory_of(tensor: Any) -> int:
 
 def is_all_of_it(tensor: Any) -> bool:
     """Whether a tensor's elements are all that its memory holds."""
-    return bool(tensor.numel() * tensor.element_size() == _storage(tensor).nbytes())
+    try:
+        return bool(tensor.numel() * tensor.element_size() == _storage(tensor).nbytes())
+    except (RuntimeError, NotImplementedError, AttributeError):
+        return False
 
 
 def _storage(tensor: Any) -> Any:
@@ -96,4 +115,9 @@ def _storage(tensor: Any) -> Any:
 
 def _geometry(tensor: Any) -> Any:
     local = local_shard(tensor)
-    return local.storage_offset(), tuple(local.shape), local.stride(), local.dtype
+    try:
+        found = local.storage_offset(), tuple(local.shape), local.stride(), local.dtype
+        hash(found)
+    except (RuntimeError, NotImplementedError, AttributeError, TypeError):
+        return None  # a nested tensor has no such sizes, and those that aren't numbers yet may have no hash
+    return found

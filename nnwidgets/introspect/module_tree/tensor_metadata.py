@@ -24,6 +24,7 @@ from nnwidgets.introspect.safe_access.objects import (
     tensor_dict,
     type_name,
 )
+from nnwidgets.introspect.safe_access.own_values import GRADIENTS
 from nnwidgets.introspect.safe_access.scan import ModelScan
 from nnwidgets.introspect.safe_access.tensors import gradient_of
 from nnwidgets.introspect.sharing.addresses import sparse_components
@@ -98,9 +99,10 @@ class TensorTable:
             self.kinds = [kinds[each.shape, each.dtype, each.device, each.layout] for each in tensors]
             self.asking = [each.requires_grad for each in tensors]
             # Asked of a view whose base was written to since, as FSDP's flat parameters are by a step, this may raise.
-            self.with_grad = [
-                each.grad is not None if each.is_leaf else gradient_of(each) is not None for each in tensors
-            ]
+            found = GRADIENTS.read(
+                tensors, lambda: [each.grad if each.is_leaf else gradient_of(each) for each in tensors]
+            )
+            self.with_grad = [each is not None for each in found or ()]
         except RuntimeError:
             return False
         self.class_names = ["Parameter" if kind is nn.Parameter else "Tensor" for kind in map(type, tensors)]

@@ -15,7 +15,7 @@ import torch
 
 from nnwidgets.errors import InvalidTargetError
 from nnwidgets.introspect.safe_access.scan import ModelScan, read
-from nnwidgets.introspect.safe_access.tensors import as_plain_tensor, plain_torch, torch_attribute
+from nnwidgets.introspect.safe_access.tensors import as_plain_tensor, gradient_of, plain_torch, torch_attribute
 
 _PARTS: tuple[Literal["gradient"], Literal["value"]] = ("gradient", "value")
 _MOST_NARROW = 2**24
@@ -215,7 +215,7 @@ def _readable(tensors: Mapping[int, torch.Tensor]) -> dict[int, torch.Tensor]:
 
 
 def _gradient(tensor: torch.Tensor) -> torch.Tensor | None:
-    found = torch_attribute(tensor, "grad") if torch_attribute(tensor, "is_leaf") else None
+    found = gradient_of(tensor) if torch_attribute(tensor, "is_leaf") else None
     if found is None:
         return None
     try:

@@ -14,6 +14,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from nnwidgets.introspect.data_flow.recorder import FlowRecorder
 from nnwidgets.introspect.safe_access.holders import is_dtensor
+from nnwidgets.introspect.safe_access.objects import no_torch_function
 from nnwidgets.introspect.safe_access.tensors_in import tensors_among
 from nnwidgets.introspect.tracing.cut_tensors import CutTensors
 
@@ -118,7 +119,8 @@ class OperatorCounter(TorchDispatchMode):  # type: ignore[no-untyped-call]  # to
         work = _work(packet, formula, args, kwargs, result)
         self._cut.follow(packet, args, cuts, result)
         if self._flow is not None:
-            self._flow.ran(func, args, kwargs, result)
+            with no_torch_function():
+                self._flow.ran(func, args, kwargs, result)
         if work is None:
             self.n_unknown_here += 1
         else:

@@ -21,7 +21,7 @@ from torch.nn.modules.module import register_module_forward_hook, register_modul
 
 from nnwidgets.introspect.data_flow.recorder import FlowRecorder
 from nnwidgets.introspect.records import TraceCall, TraceEdge, TraceOperator
-from nnwidgets.introspect.safe_access.objects import type_name
+from nnwidgets.introspect.safe_access.objects import no_torch_function, type_name
 from nnwidgets.introspect.safe_access.tensors_in import MOST_TENSORS, Dtypes, Shapes, describe_tensors, tensors_in
 from nnwidgets.introspect.tracing.flops import OperatorCounter
 from nnwidgets.introspect.tracing.saved_tensors import SavedBytes, graph_position
@@ -160,7 +160,8 @@ class CallRecorder:
     def hooks(self, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] = MappingProxyType({})) -> Iterator[None]:
         """Have torch tell of every call inside, which begin with what the model is given."""
         if self._flow is not None:
-            self._flow.begin(args, kwargs)
+            with no_torch_function():
+                self._flow.begin(args, kwargs)
         handles = []
         try:
             handles.append(register_module_forward_pre_hook(self._before))
@@ -183,7 +184,8 @@ class CallRecorder:
         given = list(itertools.islice(tensors_in((args, _keywords_of_caller())), MOST_TENSORS))
         shapes, dtypes = describe_tensors(given)
         if self._flow is not None:
-            self._flow.entered(module, given, shapes, dtypes)
+            with no_torch_function():
+                self._flow.entered(module, given, shapes, dtypes)
         call = _Call(len(self._calls), module, len(self._open), shapes, dtypes, sys.exc_info()[1])
         self._calls.append(call)
         self._open.append(call)
@@ -218,7 +220,8 @@ class CallRecorder:
         if call.n_unknown_before == self._counter.n_unknown:
             call.flops = self._counter.flops - call.flops_before
         if self._flow is not None:
-            self._flow.left(call.at, gave)
+            with no_torch_function():
+                self._flow.left(call.at, gave)
         if self._observer is not None:
             call.noted = self._observer.returned(module, (*args, *_keywords_of_caller().values()), output)
         self._counter.overhead_seconds += perf_counter() - began
@@ -269,7 +272,8 @@ class CallRecorder:
         """Return what reached what, of the `calls` and at last the model's result."""
         if self._flow is None:
             return (), ()
-        self._flow.finish(result)
+        with no_torch_function():
+            self._flow.finish(result)
         places: list[int | None] = []
         around: list[int] = []
         open_calls: list[tuple[int, int]] = []

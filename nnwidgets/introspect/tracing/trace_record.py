@@ -51,7 +51,8 @@ class Trace(Work):
         by_rank: Of a model over ranks, what each did, in the order of ranks; else empty.
         operators: What ran outside of the modules that have no others in them, and what the model was given and gave,
             where it has to do with what it was given.
-        edges: Which calls and operators took what others gave, as far as the forward came.
+        edges: Which calls and operators took what others gave, as far as the forward came. Sparse tensors, what other
+            threads run, and what leaves tensors for numbers aren't followed.
     """
 
     calls: tuple[TraceCall, ...]
@@ -71,7 +72,8 @@ class Trace(Work):
 
         Args:
             depth: How many boxes deep what is in them is shown; by itself as deep as some sixty nodes go.
-            fold: Whether nodes in a row that do the same, wired alike, are shown once with their count.
+            fold: Whether nodes in a row of one class, with outputs of the same shapes and as much arithmetic, wired
+                alike, are shown once with their count.
 
         Example:
             >>> import torch

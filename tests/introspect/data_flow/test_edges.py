@@ -252,6 +252,73 @@ def test_a_reused_piece_of_memory_is_no_edge():
     assert [each for each in told(found) if each.endswith("> b")] == []
 
 
+class Left(nn.Module):
+    def forward(self, x):
+        return x[:, :2]
+
+
+class Right(nn.Module):
+    def forward(self, x):
+        return x[:, 2:]
+
+
+def test_calls_that_give_views_of_one_tensor_stand_before_what_takes_their_own_view():
+    def forward(self, x):
+        base = self.base(x)
+        left, right = self.left(base), self.right(base)
+        return self.a(left) + self.b(right) + self.c(base)
+
+    net = By(forward, base=line(), left=Left(), right=Right(), a=nn.Linear(2, 4), b=nn.Linear(2, 4), c=line())
+    assert told(nnw.trace(net, torch.randn(2, 4)))[:6] == [
+        "input 0 > base", "base > left", "base > right", "left > a", "right > b", "a > add",
+    ]  # fmt: skip
+    assert "base > c" in told(nnw.trace(net, torch.randn(2, 4)))
+
+
+def test_operators_that_give_nothing_back_or_write_to_what_they_are_given_are_edges_too():
+    def forward(self, x):
+        a, b = self.a(x), self.b(x)
+        torch._foreach_add_([a], [b])
+        out = torch.add(a, 1)
+        torch.mul(b, 2, out=out)
+        a.zero_()
+        return self.c(out), self.d(a)
+
+    with torch.no_grad():
+        found = told(nnw.trace(By(forward, a=line(), b=line(), c=line(), d=line()), torch.randn(2, 4)))
+    assert found == [
+        "input 0 > a", "input 0 > b", "a > foreach_add", "b > foreach_add", "foreach_add > add", "b > mul", "mul > c",
+        "c > output 0", "d > output 1",
+    ]  # fmt: skip
+
+
+class Strict(torch.Tensor):
+    """Allows the functions that its user's code calls, and no others."""
+
+    @classmethod
+    def __torch_function__(cls, func, types, args=(), kwargs=None):
+        if func.__name__ not in {"linear", "add"}:
+            raise ValueError(f"not for {func.__name__}")
+        return super().__torch_function__(func, types, args, kwargs or {})
+
+
+def test_no_code_of_a_tensors_class_runs_because_it_is_followed():
+    x = torch.randn(2, 4).as_subclass(Strict)
+    found = nnw.trace(By(lambda self, x: self.b(torch.add(self.a(x), 1)), a=line(), b=line()), x)
+    assert found.error is None
+    assert told(found) == ["input 0 > a", "a > add", "add > b", "b > output"]
+
+
+def test_nested_tensors_are_followed_as_far_as_they_can_be_and_end_no_trace():
+    def forward(self, x):
+        nested = torch.nested.as_nested_tensor([self.a(x), self.a(x[:1])])
+        return [self.b(part) for part in nested.unbind()], self.c(nested)
+
+    found = nnw.trace(By(forward, a=line(), b=line(), c=nn.Identity()), torch.randn(2, 4))
+    assert found.error is None
+    assert len(found.calls) == 6
+
+
 def test_layers_of_the_tutorials_nets_are_those_of_autograd():
     def chimera(self, x):
         return self.tail(self.blocks(x) + x)

@@ -78,6 +78,33 @@ def test_a_forward_that_raised_has_its_end_marked():
     assert "2  1 ✗ raised  Linear  1 2 × 4" in str(graph)
 
 
+def test_a_box_in_which_a_forward_raised_is_marked_where_it_is_closed():
+    inner = nn.Sequential(line(), nn.Linear(5, 2))
+    graph = nnw.trace(nn.Sequential(line(), inner), torch.randn(2, 4)).graph(0)
+    assert [(node.name, node.failed) for node in graph.nodes] == [("0", False), ("0", False), ("1", True)]
+
+
+def test_each_edge_ends_at_nodes_that_are_closed():
+    class Called(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.a = nn.utils.parametrizations.weight_norm(line())
+
+        def __call__(self, x):
+            return self.a(x) * 2
+
+    for net in (Called(), nn.Sequential(nn.utils.parametrizations.weight_norm(line()), nn.ReLU())):
+        for depth in (0, 1, 2, None):
+            graph = nnw.trace(net, torch.randn(2, 4)).graph(depth)
+            closed = {node.id for node in graph.nodes if not node.is_open}
+            assert {end for edge in graph.edges for end in (edge.source, edge.target)} <= closed
+
+
+def test_convolutions_of_other_kernels_are_not_one():
+    net = nn.Sequential(*(nn.Conv1d(4, 4, size, padding=size // 2) for size in (3, 5, 7)))
+    assert [node.n_repeats for node in nnw.trace(net, torch.randn(1, 4, 9)).graph().nodes] == [1] * 5
+
+
 def test_mermaid_and_dot_hold_no_sign_of_a_names_own():
     net = nn.Sequential()
     net.add_module('a"]; click n0 <b>&\\', line())

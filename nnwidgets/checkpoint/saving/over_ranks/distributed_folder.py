@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 import pickle
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -59,6 +59,7 @@ class _SummedWriter(HashingWriter):
         """Write bytes, as `HashingWriter.write`."""
         n = len(data)
         if n < _SMALL or checksum is not crc32:
+            data = bytes(data)  # of what is written: another thread may change a tensor between the two
             self.total = crc32(data, self.total)
             return super().write(data, checksum, so_far)
         made = super().write(data, crc32, 0)
@@ -216,6 +217,10 @@ def flattened(tree: Any) -> tuple[dict[str, TensorToSave], dict[str, Contents], 
         raise SaveError(f"It can't be saved under flat names: {error}.", hint="Rename a key.") from None
     tensors = {name: by_data[id(each)] for name, each in flat.items() if id(each) in by_data}
     values = {name: contents_of(each) for name, each in flat.items() if name not in tensors}
+    for path in _empty(tree, ()):  # which torch's flattening leaves out, an optimizer's state for instance
+        name = ".".join(path)
+        if name not in flat:
+            values[name], paths[name], flat[name] = contents_of({}), path, {}
     for name, each in values.items():
         if any(type(by_data.get(id(held.live))) is TensorToSave for _, held in each.named):
             raise SaveError(
@@ -224,6 +229,14 @@ def flattened(tree: Any) -> tuple[dict[str, TensorToSave], dict[str, Contents], 
                 hint="Put them into a list or a dict. Nothing was changed.",
             )
     return tensors, values, paths
+
+
+def _empty(tree: Any, path: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
+    """The ways to dicts with nothing in them."""
+    for key, each in tree.items():
+        if isinstance(each, dict):
+            below = (*path, str(key))
+            yield from _empty(each, below) if each else (below,)
 
 
 def _bare(tree: Any, by_data: dict[int, Any]) -> Any:

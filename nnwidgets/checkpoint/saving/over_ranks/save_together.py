@@ -11,6 +11,7 @@ from typing import Any
 
 import torch.distributed as dist
 
+from nnwidgets.checkpoint.progress import Progress
 from nnwidgets.checkpoint.records import SaveReport
 from nnwidgets.checkpoint.saving.here import Gathered, Request, edits_locked, gathered, recipe_facts, save_here
 from nnwidgets.checkpoint.saving.over_ranks.save_folder import save_folder
@@ -49,6 +50,8 @@ def ranks_of(obj: Any) -> tuple[int, ...]:
     with objects.no_torch_function():
         meshes = {each._spec.mesh for each in _tensors(obj, _DEEPEST) if is_dtensor(type(each))}  # noqa: SLF001 - torch's own record
     ranks = {rank for mesh in meshes for rank in mesh.mesh.flatten().tolist()}
+    if ranks and dist.get_rank() not in ranks:  # it would be counted among those that leave
+        return tuple(range(dist.get_world_size()))
     return tuple(sorted(ranks)) if len(ranks) > 1 else ()
 
 
@@ -131,9 +134,20 @@ def _by_the_first(asked: Request, given: Gathered, does: str, steps: Steps) -> S
     if steps.is_first:
         steps.settle()
         with steps.telling(), steps.in_one_call():
-            report = save_here(asked, given.state)
+            report = save_here(replace(asked, progress=_beating(asked.progress, steps)), given.state)
         steps.end(_told(report))
     return _report(steps.hear_end(), given)
+
+
+def _beating(progress: Progress | None, steps: Steps) -> Progress:
+    """The same, which says that this rank works: a large model may take longer than any call of the system."""
+
+    def told(done: int, total: int) -> None:
+        steps.beat()
+        if progress is not None:
+            progress(done, total)
+
+    return told
 
 
 def _told(report: SaveReport) -> dict[str, Any]:

@@ -54,6 +54,7 @@ class Steps:
         self.is_first = self.me == self.first
         self._store, self._seconds = meeting.afterwards(), seconds
         self._n_beats, self._last_beat, self._last_step = 0, 0.0, time.monotonic()
+        self._last_work = self._last_step
         self._is_over = False
         self._told_all: list[str] = []
 
@@ -69,7 +70,7 @@ class Steps:
 
     def beat(self) -> None:
         """Say that this rank works, unless it has just said so."""
-        now = time.monotonic()
+        now = self._last_work = time.monotonic()
         if now - self._last_beat < _BEAT:
             return
         self._last_beat = now
@@ -82,10 +83,10 @@ class Steps:
     def in_one_call(self) -> Iterator[None]:
         """Say that this rank works while it is in a call that can't."""
         is_done = threading.Event()
-        end = time.monotonic() + _LONGEST_SYNC
+        self._last_work = time.monotonic()
 
         def beat() -> None:
-            while not is_done.wait(_BEAT) and time.monotonic() < end:
+            while not is_done.wait(_BEAT) and time.monotonic() < self._last_work + _LONGEST_SYNC:
                 self._n_beats += 1
                 try:
                     self._store.set(f"beat/{self.me}", str(self._n_beats))
@@ -171,7 +172,7 @@ class Steps:
             yield
         except BaseException as error:
             with contextlib.suppress(RuntimeError):
-                self.end({"error": _words(error)})
+                self.end({"error": _words(error), "is_sure": isinstance(error, Exception)})
             raise
 
     def hear_end(self) -> Any:
@@ -182,6 +183,11 @@ class Steps:
         """
         found = self.hear("end")
         if "error" in found:
+            if not found["is_sure"]:  # interrupted, perhaps when the files had their names already
+                self._is_over = True
+                raise RankMissingError(
+                    f"Rank {self.first} was stopped: {inert(found['error'], 400)} {_OLD_OR_NEW}", ranks=(self.first,)
+                )
             raise self._error({"rank": self.first, "why": found["error"]})
         return found
 
@@ -194,7 +200,7 @@ class Steps:
                 time.sleep(pause)
                 pause = min(2 * pause, _LONGEST_PAUSE)
                 n = self._store.add("left", 0)
-            if self.is_first:
+            if self.is_first and n >= len(self.ranks):  # else a late one has yet to hear how it ended
                 for key in (*self._told_all, *(f"beat/{rank}" for rank in self.ranks), "decided", "left"):
                     self._store.delete_key(key)
 
