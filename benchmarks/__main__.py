@@ -14,7 +14,7 @@ import sys
 from pathlib import Path
 
 HERE = Path(__file__).parent
-SHARED = {"__init__", "__main__", "common", "lab", "models"}
+SHARED = {"__init__", "__main__", "common", "gloo", "lab", "models"}
 SCRIPTS = tuple(sorted(path.stem for path in HERE.glob("*.py") if path.stem not in SHARED))
 
 

@@ -5,9 +5,7 @@ Gloo on this machine, one thread each; the ranks draw all values at once, so on 
 
 from __future__ import annotations
 
-import multiprocessing
 import os
-import socket
 import statistics
 import sys
 import time
@@ -22,8 +20,9 @@ from torch import nn
 
 import nnwidgets as nnw
 from benchmarks.common import Row, peak_mib, report
+from benchmarks.gloo import N_RANKS, on_ranks
 
-N_RANKS, N_ROUNDS = 4, 5
+N_ROUNDS = 5
 
 
 def llama() -> nn.Module:
@@ -65,12 +64,9 @@ def _filled_here(net: nn.Module) -> Iterator[torch.Tensor]:
             yield weight.to_local() if hasattr(weight, "to_local") else weight
 
 
-def _rank(rank: int, port: int, queue: Any) -> None:
+def _on_rank() -> dict[str, float]:
     from torch.distributed.fsdp import fully_shard
 
-    torch.set_num_threads(1)
-    os.environ.update(MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port), RANK=str(rank), WORLD_SIZE=str(N_RANKS))
-    dist.init_process_group("gloo")
     net: Any = llama()
     for layer in net.model.layers:
         fully_shard(layer)
@@ -78,27 +74,15 @@ def _rank(rank: int, port: int, queue: Any) -> None:
     with torch.no_grad():
         for parameter in net.parameters():
             parameter.to_local().zero_()
-    queue.put(filled(net))
-    dist.barrier()
-    dist.destroy_process_group()
+    return filled(net)
 
 
 def rows() -> Iterator[Row]:
     """Alone, then over ranks."""
     torch.set_num_threads(1)
     alone = filled(llama().to_empty(device="cpu"))
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    context = multiprocessing.get_context("spawn")
-    queue = context.Queue()
-    kids = [context.Process(target=_rank, args=(rank, port, queue), daemon=True) for rank in range(N_RANKS)]
-    for kid in kids:
-        kid.start()
-    found = [queue.get(timeout=600) for _ in kids]
-    for kid in kids:
-        kid.join()
-    wall, cpu, beyond = (max(each[name] for each in found) for name in ("wall", "cpu", "beyond"))
+    found = on_ranks(_on_rank)
+    wall, cpu, beyond = (found[name] for name in ("wall", "cpu", "beyond"))
     what = f"init of a model of 106 M over {N_RANKS} ranks"
     yield Row(
         f"{what}, against one process", wall / alone["wall"], "x", 2.0,

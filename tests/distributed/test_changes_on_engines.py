@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import signal
 import socket
@@ -12,6 +11,7 @@ import torch
 
 import nnwidgets as nnw
 from nnwidgets.distributed.sources.ipyparallel import EngineSource
+from tests.support.engines import engines_of
 from tests.support.stacks import needs_torch
 
 pytestmark = needs_torch("distributed.fsdp.fully_shard")
@@ -63,12 +63,8 @@ class Killing:
 
 @pytest.fixture(scope="module")
 def engines():
-    parallel = pytest.importorskip("ipyparallel")
-    cluster = parallel.Cluster(n=3, log_level=logging.ERROR)
-    client = cluster.start_and_connect_sync(activate=False)
-    client[:].execute(MODEL, block=True)
-    yield client
-    cluster.stop_cluster_sync()
+    with engines_of(3, MODEL) as client:
+        yield client
 
 
 def of_each(view, text):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import platform
 import re
@@ -18,6 +17,7 @@ from torch import nn
 
 import nnwidgets as nnw
 from nnwidgets.distributed.sources.side_door import DoorSource
+from tests.support.engines import engines_of
 from tests.support.ranks_here import RanksHere
 
 MODEL = """
@@ -50,12 +50,8 @@ DOING = ["at line 2 of a cell", "in wait at line 3 of a cell"]
 
 @pytest.fixture(scope="module")
 def engines():
-    parallel = pytest.importorskip("ipyparallel")
-    cluster = parallel.Cluster(n=2, log_level=logging.ERROR)
-    client = cluster.start_and_connect_sync(activate=False)
-    client[:].execute(MODEL, block=True)
-    yield client
-    cluster.stop_cluster_sync()
+    with engines_of(2, MODEL) as client:
+        yield client
 
 
 def lost(findings):

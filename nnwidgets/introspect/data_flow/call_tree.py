@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
@@ -26,6 +27,8 @@ class CallTree:
         parents: The node that each is in; -1 of the first ones.
         ends: The number behind the last node in each.
         wires: The edges.
+        wired: The nodes that they end at.
+        n_calls: How many calls are before each, and in all.
     """
 
     def __init__(
@@ -59,6 +62,8 @@ class CallTree:
         self.wires = [
             Wire(number_of(edge.source), number_of(edge.target), edge.shape, edge.dtype, edge.through) for edge in edges
         ]
+        self.wired = {end for wire in self.wires for end in wire[:2]}
+        self.n_calls = [0, *itertools.accumulate(isinstance(thing, TraceCall) for thing in self.things)]
 
     def __len__(self) -> int:
         return len(self.things)

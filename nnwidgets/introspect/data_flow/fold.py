@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from nnwidgets.introspect.data_flow.call_tree import CallTree, depths
 from nnwidgets.introspect.data_flow.flow_graph import FlowEdge, FlowGraph, FlowNode
@@ -28,11 +27,21 @@ def graph_of(
     tree = CallTree(calls, operators, edges)
     repeats = Repeats(tree) if fold else None
     deep = depths(tree)
+    raised = (
+        number
+        for number, thing in enumerate(tree.things)
+        if isinstance(thing, TraceCall) and thing.seconds is None and thing.path == failed_at
+    )
+    failed = max(raised, default=-1)
+
+    def down_to(limit: int) -> _Shown:
+        return _Shown(failed, tree, repeats, lambda number: deep[number] <= limit)
+
     if depth is not None:
-        return _Shown(failed_at, tree, repeats, lambda number: deep[number] <= depth).graph()
-    shown = _Shown(failed_at, tree, repeats, lambda number: deep[number] <= 1)
+        return down_to(depth).graph()
+    shown = down_to(1)
     for limit in range(2, max(deep, default=0) + 2):
-        deeper = _Shown(failed_at, tree, repeats, lambda number, limit=limit: deep[number] <= limit)  # type: ignore[misc]
+        deeper = down_to(limit)
         if len(deeper.nodes) > _SHOWN_UNASKED:
             break
         shown = deeper
@@ -43,28 +52,27 @@ Rows = tuple[tuple[int, int], ...]
 """The rows of repeating nodes that a node is in, outermost first, and in which unit of each."""
 
 
+class _Unit(NamedTuple):
+    """In which unit of which row something begins."""
+
+    row: int
+    at: int
+    repeat: Repeat
+
+
 class _Shown:
     """The nodes of a tree that are shown where some of its boxes are open.
 
     Args:
-        failed_at: Path of the module out of which the forward raised.
+        failed: The call out of which the forward raised; -1 where there is none.
         tree: Its tree.
         repeats: What repeats in it; None to show all.
         is_open: Whether what is in a node is shown.
     """
 
-    def __init__(
-        self, failed_at: str | None, tree: CallTree, repeats: Repeats | None, is_open: Callable[[int], bool]
-    ) -> None:
+    def __init__(self, failed: int, tree: CallTree, repeats: Repeats | None, is_open: Callable[[int], bool]) -> None:
         self.nodes: list[FlowNode] = []
-        self._failed = max(
-            (
-                number
-                for number, thing in enumerate(tree.things)
-                if isinstance(thing, TraceCall) and thing.seconds is None and thing.path == failed_at
-            ),
-            default=-1,
-        )
+        self._failed = failed
         self._tree = tree
         self._repeats = repeats
         self._is_open = is_open
@@ -72,16 +80,13 @@ class _Shown:
         self._rows: list[Rows] = [()] * len(tree)
         self._opened: set[int] = {-1}
         self._n_rows = 0
-        self._units: dict[int, tuple[int, int, Repeat]] = {}
+        self._units: dict[int, _Unit] = {}
         self._frames: dict[int, int] = {}
-        self._ends = {end for wire in tree.wires for end in wire[:2]}
-        self._n_calls = [0, *itertools.accumulate(isinstance(thing, TraceCall) for thing in tree.things)]
         copied = 0, 0, 0, 0
         for number in range(len(tree)):
             unit = self._units.get(number)
-            if unit is not None and unit[1]:
-                row, at, repeat = unit
-                copied = number + repeat.size, at * repeat.size, row, at
+            if unit is not None and unit.at:
+                copied = number + unit.repeat.size, unit.at * unit.repeat.size, unit.row, unit.at
             if number < copied[0]:
                 self._copy(number, *copied[1:])
             elif self._tree.parents[number] in self._opened:
@@ -114,14 +119,14 @@ class _Shown:
         thing, parent = self._tree.things[number], self._tree.parents[number]
         unit = self._units.get(number)
         above = self._rows[parent] if parent >= 0 else ()
-        self._rows[number] = above if unit is None else (*above, (unit[0], 0))
+        self._rows[number] = above if unit is None else (*above, (unit.row, 0))
         around = self._frames.get(number, self._shown_as[parent] if parent >= 0 else -1)
-        if unit is not None and len(unit[2].items) > 1 and number == unit[2].first:
-            around = self._add(around, "row", "", n_repeats=unit[2].n)
-            self._frames.update(dict.fromkeys(unit[2].items, around))
+        if unit is not None and len(unit.repeat.items) > 1 and number == unit.repeat.first:
+            around = self._add(around, "row", "", n_repeats=unit.repeat.n)
+            self._frames.update(dict.fromkeys(unit.repeat.items, around))
         # What flows ends at the calls that are one node, whatever is called in them.
-        is_open = self._is_open(number) and self._tree.ends[number] > number + 1 and number not in self._ends
-        if parent < 0 and isinstance(thing, TraceCall) and number not in self._ends:
+        is_open = self._is_open(number) and self._tree.ends[number] > number + 1 and number not in self._tree.wired
+        if parent < 0 and isinstance(thing, TraceCall) and number not in self._tree.wired:
             is_open = True
         else:
             self._shown_as[number] = self._add_thing(number, thing, around, unit, is_open=is_open)
@@ -130,16 +135,16 @@ class _Shown:
             for repeat in self._repeats.within(number) if self._repeats else ():
                 for at in range(repeat.n):
                     starts = repeat.items if at == 0 else (repeat.first + at * repeat.size,)
-                    self._units.update(dict.fromkeys(starts, (self._n_rows, at, repeat)))
+                    self._units.update(dict.fromkeys(starts, _Unit(self._n_rows, at, repeat)))
                 self._n_rows += 1
 
     def _add_thing(
-        self, number: int, thing: TraceCall | TraceOperator, parent: int, unit: Any, *, is_open: bool
+        self, number: int, thing: TraceCall | TraceOperator, parent: int, unit: _Unit | None, *, is_open: bool
     ) -> int:
         n_repeats, last = 1, ""
-        if unit is not None and len(unit[2].items) == 1:
-            n_repeats = unit[2].n
-            end = self._tree.things[number + (n_repeats - 1) * unit[2].size]
+        if unit is not None and len(unit.repeat.items) == 1:
+            n_repeats = unit.repeat.n
+            end = self._tree.things[number + (n_repeats - 1) * unit.repeat.size]
             last = end.path if isinstance(end, TraceCall) else ""
         if isinstance(thing, TraceOperator):
             return self._add(parent, thing.kind, thing.name, n_repeats=n_repeats)
@@ -147,10 +152,10 @@ class _Shown:
             parent,
             "module",
             thing.path,
-            call=self._n_calls[number],
+            call=self._tree.n_calls[number],
             class_name=thing.class_name,
             is_open=is_open,
-            n_calls=self._n_calls[self._tree.ends[number]] - self._n_calls[number] - 1,
+            n_calls=self._tree.n_calls[self._tree.ends[number]] - self._tree.n_calls[number] - 1,
             n_repeats=n_repeats,
             last=last,
             failed=number == self._failed or (not is_open and number < self._failed < self._tree.ends[number]),

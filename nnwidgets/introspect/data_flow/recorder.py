@@ -219,7 +219,7 @@ class FlowRecorder:
 
 
 def _name(func: Any) -> str:
-    packet = func._overloadpacket if isinstance(func, torch._ops.OpOverload) else func  # noqa: SLF001 - torch's type
+    packet = getattr(func, "_overloadpacket", func)
     return str(getattr(packet, "__name__", packet)).rpartition(".")[2]
 
 

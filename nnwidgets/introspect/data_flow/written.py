@@ -23,11 +23,23 @@ def node_label(node: FlowNode) -> str:
         >>> node_label(FlowNode(0, None, "module", "h.0", class_name="Block", n_repeats=3, last="h.2"))
         '3 × h.0 … h.2 Block'
     """
-    name = node.name if not node.last or node.last == node.name else f"{node.name} … {node.last}"
-    if node.kind in {"input", "output"}:
-        name = f"{node.kind} {name}"
     times = f"{node.n_repeats:,} ×" if node.n_repeats > 1 else ""
-    return inert(" ".join(filter(None, (times, name, node.class_name))).strip(), _LONGEST)
+    return inert(" ".join(filter(None, (times, node_name(node), node.class_name))), _LONGEST)
+
+
+def node_name(node: FlowNode, within: str = "") -> str:
+    """What a node is called, by the paths below that of the module it is in; "" of a row.
+
+    Example:
+        >>> from nnwidgets.introspect.data_flow.flow_graph import FlowNode
+        >>> node_name(FlowNode(0, None, "module", "h.0", class_name="Block", n_repeats=3, last="h.2"), "h")
+        '0 … 2'
+    """
+    start = f"{within}." if within else ""
+    name, last = node.name.removeprefix(start), node.last.removeprefix(start)
+    if node.kind in {"input", "output"}:
+        name = f"{node.kind} {name}".strip()
+    return f"{name} … {last}" if last and last != name else name
 
 
 def edge_label(edge: FlowEdge) -> str:

@@ -11,7 +11,7 @@ import torch
 
 from nnwidgets.introspect.safe_access.objects import class_attribute, is_a, is_tensor
 
-MOST_TENSORS = 1_000
+_MOST_TENSORS = 1_000
 _MAX_VISITED = 10_000
 
 Shapes = tuple[tuple[int, ...], ...]
@@ -30,7 +30,18 @@ def describe(*values: Any) -> tuple[Shapes, Dtypes]:
         >>> describe({"x": [torch.zeros(2, 20), None]}, torch.ones(3, dtype=torch.int64))
         (((2, 20), (3,)), ('float32', 'int64'))
     """
-    return describe_tensors(itertools.islice(tensors_in(values), MOST_TENSORS))
+    return describe_tensors(first_tensors(values))
+
+
+def first_tensors(value: Any) -> list[torch.Tensor]:
+    """Return the tensors in a value, 1,000 at most.
+
+    Example:
+        >>> import torch
+        >>> len(first_tensors({"x": [torch.zeros(2), None]}))
+        1
+    """
+    return list(itertools.islice(tensors_in(value), _MOST_TENSORS))
 
 
 def describe_tensors(tensors: Iterable[torch.Tensor]) -> tuple[Shapes, Dtypes]:

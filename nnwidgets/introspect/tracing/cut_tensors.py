@@ -12,6 +12,7 @@ from typing import Any
 
 from torch.multiprocessing.reductions import StorageWeakRef
 
+from nnwidgets.introspect.data_flow.sources import memory_of
 from nnwidgets.introspect.safe_access.holders import is_dtensor, local_shard
 from nnwidgets.introspect.safe_access.tensors_in import tensors_among
 
@@ -47,7 +48,7 @@ class CutTensors:
         """How tensors are cut that meet in an operator."""
         made: Cuts = {}
         for tensor in tensors if self._cuts else ():
-            held = self._cuts.get(_storage_id(tensor))
+            held = self._cuts.get(memory_of(tensor))
             made |= {} if held is None else held[1]
         return made
 
@@ -64,7 +65,7 @@ class CutTensors:
             self._set(tensor, self.of((tensor,)) | cuts)
 
     def _set(self, tensor: Any, cuts: Cuts) -> None:
-        key = _storage_id(tensor)
+        key = memory_of(tensor)
         if cuts and key:
             self._cuts[key] = StorageWeakRef(tensor.untyped_storage()), cuts  # type: ignore[no-untyped-call] # torch's
         else:
@@ -85,10 +86,3 @@ def _cuts_of(spec: Any) -> Cuts:
             is_even = spec.tensor_meta is not None and spec.tensor_meta.shape[dim] % n_parts[dim] == 0
             made[spec.mesh.get_group(at).group_name] = spec.mesh.size(at) if is_even else None
     return made
-
-
-def _storage_id(tensor: Any) -> int:
-    try:
-        return int(tensor.untyped_storage()._cdata)  # noqa: SLF001 - a storage's identity
-    except (RuntimeError, NotImplementedError):
-        return 0

@@ -7,7 +7,6 @@ the modules, a user's own hooks run in their order, and there is one place to ta
 from __future__ import annotations
 
 import contextlib
-import itertools
 import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
@@ -22,7 +21,7 @@ from torch.nn.modules.module import register_module_forward_hook, register_modul
 from nnwidgets.introspect.data_flow.recorder import FlowRecorder
 from nnwidgets.introspect.records import TraceCall, TraceEdge, TraceOperator
 from nnwidgets.introspect.safe_access.objects import no_torch_function, type_name
-from nnwidgets.introspect.safe_access.tensors_in import MOST_TENSORS, Dtypes, Shapes, describe_tensors, tensors_in
+from nnwidgets.introspect.safe_access.tensors_in import Dtypes, Shapes, describe_tensors, first_tensors
 from nnwidgets.introspect.tracing.flops import OperatorCounter
 from nnwidgets.introspect.tracing.saved_tensors import SavedBytes, graph_position
 
@@ -181,7 +180,7 @@ class CallRecorder:
         if threading.get_ident() != self._thread:
             return
         began = perf_counter()
-        given = list(itertools.islice(tensors_in((args, _keywords_of_caller())), MOST_TENSORS))
+        given = first_tensors((args, _keywords_of_caller()))
         shapes, dtypes = describe_tensors(given)
         if self._flow is not None:
             with no_torch_function():
@@ -213,7 +212,7 @@ class CallRecorder:
         ended = self.now()
         began = perf_counter()
         call.outer_error = None
-        gave = list(itertools.islice(tensors_in(output), MOST_TENSORS))
+        gave = first_tensors(output)
         call.output_shapes, call.output_dtypes = describe_tensors(gave)
         call.seconds = ended - call.began
         call.graph_end = graph_position()

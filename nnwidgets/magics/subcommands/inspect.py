@@ -30,6 +30,7 @@ from nnwidgets.introspect.signal.losses import NOISE
 from nnwidgets.introspect.statistics.stats import stats
 from nnwidgets.introspect.stats_table import COLUMNS
 from nnwidgets.introspect.tracing.trace import trace
+from nnwidgets.introspect.tracing.trace_record import Trace
 from nnwidgets.magics.line.advice import in_words_of_a_line
 from nnwidgets.magics.line.grammar import (
     KEYWORD,
@@ -221,20 +222,21 @@ def needed_arguments(request: Request) -> tuple[list[Any], dict[str, Any]]:
     return _forward_arguments(request)
 
 
-def _run_trace(request: Request) -> Answer:
-    command = request.command
+def _traced(request: Request) -> Trace:
     arguments, keywords = needed_arguments(request)
-    found = trace(request.model, *arguments, input_size=command.inputs or None, **keywords)
-    page = model.trace_page(found, name=command.model)
+    return trace(request.model, *arguments, input_size=request.command.inputs or None, **keywords)
+
+
+def _run_trace(request: Request) -> Answer:
+    found = _traced(request)
+    page = model.trace_page(found, name=request.command.model)
     return Answer((*page, *_shown(request, lambda view: view.show_trace(found))), found)
 
 
 def _run_graph(request: Request) -> Answer:
-    command = request.command
-    arguments, keywords = needed_arguments(request)
-    found = trace(request.model, *arguments, input_size=command.inputs or None, **keywords)
-    graph = found.graph(command.depth)
-    written = [_WRITTEN[flag](graph) for flag in command.flags]
+    found = _traced(request)
+    graph = found.graph(request.command.depth)
+    written = [_WRITTEN[flag](graph) for flag in request.command.flags]
     page = tuple(Code(each, is_whole=True) for each in written) or model.flow_page(graph)
     failed = () if found.error is None else (Note(f"raised: {found.error}", "error", found.failed_at or ""),)
     return Answer((*page, *failed, *_shown(request, lambda view: view.show_trace(found))), graph)

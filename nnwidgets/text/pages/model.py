@@ -15,6 +15,7 @@ from nnwidgets.formatting import (
     short_count,
 )
 from nnwidgets.introspect.data_flow.flow_graph import FlowEdge, FlowGraph, FlowNode
+from nnwidgets.introspect.data_flow.written import node_name
 from nnwidgets.introspect.module_tree.nodes import ModuleNode, ModuleTree
 from nnwidgets.introspect.module_tree.text import count_text, lines, totals_text
 from nnwidgets.introspect.records import Finding, TensorEntry, TensorStats, TieGroup, TraceCall
@@ -244,13 +245,7 @@ def flow_page(graph: FlowGraph) -> Document:
 
 
 def _flow_name(node: FlowNode, graph: FlowGraph) -> str:
-    above = "" if node.parent is None else graph.nodes[node.parent].name
-    start = f"{above}."
-    name, last = (each[len(start) :] if above and each.startswith(start) else each for each in (node.name, node.last))
-    if node.kind in {"input", "output"}:
-        name = f"{node.kind} {name}".strip()
-    if last and last != name:
-        name = f"{name} … {last}"
+    name = node_name(node, "" if node.parent is None else graph.nodes[node.parent].name)
     times = f"{exact_count(node.n_repeats)} × " if node.n_repeats > 1 else ""
     return f"{times}{name or 'in a row'}" + (" ✗ raised" if node.failed else "")
 

@@ -51,7 +51,7 @@ def save_folder(turn: Turn) -> dict[str, Any]:
     said = steps.compare(does(shares, sorted(values)), pieces=told(shares), n_bytes=n_bytes)
     temps: dict[int, TempFile] = {}
     if steps.is_first:
-        others = left_to_others({rank: each["pieces"] for rank, each in said.items()}, shares)
+        others = left_to_others(said, shares)
         folder = folder_of(target, turn.stack, overwrite=turn.asked.overwrite)
         check_space(folder, sum(each["n_bytes"] for each in said.values()), target.path)
         busy = [rank for rank, each in said.items() if len(each["pieces"]) > len(others.get(rank, ()))]

@@ -75,7 +75,7 @@ def save_slices(turn: Turn) -> dict[str, Any]:
     said = steps.compare(does(shares, ties), pieces=told(shares))
     temps: list[TempFile] = []
     if steps.is_first:
-        others = left_to_others({rank: each["pieces"] for rank, each in said.items()}, shares)
+        others = left_to_others(said, shares)
         folder = folder_of(target, turn.stack, overwrite=turn.asked.overwrite)
         check_space(folder, sum(each.layout.n_bytes for each in files), target.path)
         temps = [turn.stack.enter_context(folder.create_temp(target.mode)) for _ in files]

@@ -90,11 +90,11 @@ def told(shares: Sequence[Share]) -> list[list[Any]]:
     return [[index, share.offsets, share.part.local_shape] for index, share in enumerate(shares) if share.is_here]
 
 
-def left_to_others(said: Mapping[int, Sequence[Sequence[Any]]], shares: Sequence[Share]) -> dict[int, list[int]]:
+def left_to_others(said: Mapping[int, Mapping[str, Any]], shares: Sequence[Share]) -> dict[int, list[int]]:
     """By rank, the names whose part is written by another one that has the same.
 
     Args:
-        said: What each rank says that it would write.
+        said: What each rank says, its `told` as "pieces".
         shares: Of this rank, which has all names.
 
     Raises:
@@ -103,7 +103,7 @@ def left_to_others(said: Mapping[int, Sequence[Sequence[Any]]], shares: Sequence
     found: list[dict[Offsets, Offsets]] = [{} for _ in shares]
     made: dict[int, list[int]] = {}
     for rank, each in sorted(said.items()):
-        for index, offsets, sizes in each:
+        for index, offsets, sizes in each["pieces"]:
             if tuple(offsets) in found[index]:
                 made.setdefault(rank, []).append(index)
             else:
