@@ -18,6 +18,7 @@ const PARTS_BUDGET_BYTES = {
   table: 12_000,
   ranks: 6_000,
   signal: 20_000,
+  sentences: 3_000,
 };
 /** Where a part is made, if not in a file of its name: the wire says "pulse". */
 const PART_FILES = { pulse: "training" };

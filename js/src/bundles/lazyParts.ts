@@ -1,5 +1,6 @@
 import type { FunctionComponent } from "preact";
-import type { Catalogue } from "../i18n/translate.ts";
+import type { tellSentence } from "../i18n/kernelSentences.ts";
+import type { Catalogue, Words } from "../i18n/translate.ts";
 import type { Client, RequestOptions } from "../protocol/client.ts";
 import type { PartBody, PartReply, Row, TickedBody } from "../protocol/messages.ts";
 import type { PanelProps } from "../views/checkpoints/Panel.tsx";
@@ -107,9 +108,13 @@ export function ranksPart(client: Client): Promise<{ readonly part: RanksPart; r
   return fetchOnce(client, "ranks", async (sent) => ({ part: await evaluate<RanksPart>(sent), style: sent.style }));
 }
 
-/** The words of Chinese. */
-export function chinese(client: Client): Promise<Catalogue> {
-  return fetchOnce(client, "zh", ({ code }) => JSON.parse(code) as Catalogue, { isUnasked: true });
+/** The words of Chinese, and what reads sentences by them. */
+export function chinese(client: Client): Promise<Words> {
+  const isUnasked = { isUnasked: true };
+  return Promise.all([
+    fetchOnce(client, "zh", ({ code }) => JSON.parse(code) as Catalogue, isUnasked),
+    fetchOnce(client, "sentences", evaluate<typeof tellSentence>, isUnasked),
+  ]);
 }
 
 /** What draws a training, from its first event, or asked for where that was not heard; `style` gets its style. */

@@ -19,8 +19,7 @@ export { useQuery } from "../hooks/useQuery.ts";
 export { useRemembered } from "../hooks/useRemembered.ts";
 export { useUniqueId } from "../hooks/useUniqueId.ts";
 export { drawnRows, scrollToRow, topOf, useVirtualRows } from "../hooks/useVirtualRows.ts";
-export { told } from "../i18n/kernelSentences.ts";
-export { t, tx, word } from "../i18n/translate.ts";
+export { currentCatalogue, t, told, tx, word } from "../i18n/translate.ts";
 export { toPageError } from "../lib/errors.ts";
 export {
   bytesText,

@@ -23,7 +23,7 @@ let read: Read = { of: {}, sentences: [], known: new Map() };
 const MOST_KNOWN = 1000;
 
 /** What the kernel said in the reader's language, where the catalogue has its like; names and numbers stay, and so does what it hasn't. */
-export function told(english: string): string {
+export function tellSentence(english: string): string {
   const catalogue = currentCatalogue();
   if (read.of !== catalogue) {
     const keys = Object.keys(catalogue).filter((key) => key.startsWith(MARK));
@@ -54,7 +54,7 @@ function fitted(english: string, isSure = false): string | undefined {
     if (found !== null && !(isSure && reachesOver(found, key))) {
       const values: string[] = [];
       for (const [at, place] of places.entries()) {
-        values[place] = told(found[at + 1] ?? "");
+        values[place] = tellSentence(found[at + 1] ?? "");
       }
       return t(key, ...values);
     }
@@ -99,7 +99,7 @@ function behindName(english: string): string | undefined {
   for (let at = english.indexOf(": "); at >= 0; at = english.indexOf(": ", at + 1)) {
     const said = known(english.slice(at + 2));
     if (said !== undefined) {
-      return `${told(english.slice(0, at))}：${said}`;
+      return `${tellSentence(english.slice(0, at))}：${said}`;
     }
   }
   return undefined;

@@ -1,7 +1,9 @@
 import { useLayoutEffect, useState } from "preact/hooks";
-import { type Catalogue, setCatalogue } from "./translate.ts";
+import { setCatalogue, type Words } from "./translate.ts";
 
 export type Language = "en" | "zh";
+
+const ENGLISH: Words = [{}];
 
 /** Under this name a choice is stored, and told to all that is on the page, whichever script drew it. */
 const NAME = "nnwidgets-language";
@@ -46,14 +48,14 @@ export function currentLanguage(): Language {
 }
 
 /** Draws its component again once the page is to be in another language; `load` gets the words for it. */
-export function useLanguage(load: () => Promise<Catalogue>, alive: boolean): void {
+export function useLanguage(load: () => Promise<Words>, alive: boolean): void {
   const [, redraw] = useState(0);
   useLayoutEffect(() => {
     const settle = async (): Promise<void> => {
       // Without a kernel no words come, and the page stays in English.
-      const words = currentLanguage() === "en" ? {} : await load().catch(() => null);
+      const words = currentLanguage() === "en" ? ENGLISH : await load().catch(() => null);
       if (words !== null) {
-        setCatalogue(currentLanguage() === "en" ? {} : words);
+        setCatalogue(...(currentLanguage() === "en" ? ENGLISH : words));
         redraw((count) => count + 1);
       }
     };

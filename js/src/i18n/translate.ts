@@ -3,11 +3,24 @@ import type { ComponentChild } from "preact";
 /** From the English of the sources to another language. */
 export type Catalogue = Readonly<Record<string, string>>;
 
+/** What tells the kernel's sentences in the language of the catalogue. */
+type Teller = (english: string) => string;
+
+/** A language: its words, and what reads the kernel's sentences by them, which English needs none for. */
+export type Words = readonly [catalogue: Catalogue, tell?: Teller];
+
 let catalogue: Catalogue = {};
+let teller: Teller | undefined;
 
 /** Has the page write what a catalogue says from its next drawing on; an empty one is English. */
-export function setCatalogue(next: Catalogue): void {
+export function setCatalogue(...[next, tell]: Words): void {
   catalogue = next;
+  teller = tell;
+}
+
+/** What the kernel said in the reader's language; names and numbers stay, and so does what it has no words for. */
+export function told(english: string): string {
+  return teller?.(english) ?? english;
 }
 
 /** What the page writes now; another catalogue is another language. */

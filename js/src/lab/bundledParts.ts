@@ -7,9 +7,6 @@ import type { RanksPart, SignalPart, TrainingPart, ViewPart, ViewProps } from ".
 import ranks from "../bundles/ranks.ts";
 import signal from "../bundles/signal.ts";
 import training from "../bundles/training.ts";
-import type { Catalogue } from "../i18n/translate.ts";
-import zh from "../i18n/zh.json";
-import findings from "../i18n/zh-sentences.json";
 import type { Client } from "../protocol/client.ts";
 import type { TickedBody } from "../protocol/messages.ts";
 import { Panel } from "../views/checkpoints/Panel.tsx";
@@ -17,6 +14,8 @@ import { Reinitialize } from "../views/edit/Reinitialize.tsx";
 import { Help } from "../views/help/Help.tsx";
 import { AcrossBlocks } from "../views/inspector/stats/AcrossBlocks.tsx";
 import { TablePanel } from "../views/table/TablePanel.tsx";
+
+export { chinese } from "./chinese.ts";
 
 const VIEWS: { readonly [Name in keyof ViewProps]: ViewPart<Name> } = {
   checkpoints: { View: Panel, style: checkpointsCss },
@@ -53,8 +52,4 @@ export async function depthPart(): Promise<typeof AcrossBlocks> {
 
 export async function reinitializePart(): Promise<typeof Reinitialize> {
   return Reinitialize;
-}
-
-export async function chinese(): Promise<Catalogue> {
-  return { ...zh, ...findings };
 }

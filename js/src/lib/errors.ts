@@ -1,5 +1,4 @@
-import { told } from "../i18n/kernelSentences.ts";
-import { t } from "../i18n/translate.ts";
+import { t, told } from "../i18n/translate.ts";
 
 /** What went wrong, ready to be shown: the wire's error, or one of the page's own put in the same words. */
 export interface PageError {

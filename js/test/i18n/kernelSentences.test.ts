@@ -1,6 +1,6 @@
 import { afterEach, expect, test } from "vitest";
-import { told } from "../../src/i18n/kernelSentences.ts";
-import { setCatalogue } from "../../src/i18n/translate.ts";
+import { tellSentence } from "../../src/i18n/kernelSentences.ts";
+import { setCatalogue, told } from "../../src/i18n/translate.ts";
 import findings from "../../src/i18n/zh-sentences.json";
 
 afterEach(() => setCatalogue({}));
@@ -12,7 +12,7 @@ const HIDDEN =
 
 test("a finding is told in the reader's language, what it says of its parts too, with the model's own names", () => {
   expect(told(FROZEN)).toBe(FROZEN);
-  setCatalogue(findings);
+  setCatalogue(findings, tellSentence);
   expect(told(FROZEN)).toBe("其 2 个参数的 requires_grad=False：得不到梯度。");
   expect(told(HIDDEN)).toBe(
     "blocks 是普通的 list，其中有 2 个模块（第一个为 Linear）。torch 不会查看那里：其 4 个参数不在 parameters() 中，从不训练，" +
@@ -24,7 +24,7 @@ test("a finding is told in the reader's language, what it says of its parts too,
 });
 
 test("what is wrong with a file is told with its counts, and the file's own names stay", () => {
-  setCatalogue(findings);
+  setCatalogue(findings, tellSentence);
   const unsafe = "a.pt has a pickle with more than 1000 marks open.";
   const says = (english: string) => (chinese: string) => expect(told(english)).toBe(chinese);
   says("a.pt has the member 'a/data/0' of 64 bytes overlap what follows it.")(
@@ -44,7 +44,7 @@ test("what is wrong with a file is told with its counts, and the file's own name
 });
 
 test("what the catalogue doesn't have stays as it is, whatever signs are in it", () => {
-  setCatalogue(findings);
+  setCatalogue(findings, tellSentence);
   for (const said of ["Nothing like it.", "(.*?){0}", "a\nb", ""]) {
     expect(told(said)).toBe(said);
   }
@@ -62,7 +62,7 @@ test("each sentence keeps the places of its English", () => {
 });
 
 test("no sentence is taken for another, more general one that stands before it", () => {
-  setCatalogue(findings);
+  setCatalogue(findings, tellSentence);
   for (const [key, chinese] of Object.entries(findings)) {
     const counts = new Set([...key.matchAll(/\{(\d)\|/g)].map(([, place]) => place));
     const fill = (text: string) =>

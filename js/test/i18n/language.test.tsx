@@ -1,11 +1,13 @@
 // @vitest-environment happy-dom
 import { act, cleanup, render } from "@testing-library/preact";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+import { tellSentence } from "../../src/i18n/kernelSentences.ts";
 import { chooseLanguage, currentLanguage, useLanguage } from "../../src/i18n/language.ts";
-import { setCatalogue, t } from "../../src/i18n/translate.ts";
+import { setCatalogue, t, told, type Words } from "../../src/i18n/translate.ts";
 import zh from "../../src/i18n/zh.json";
+import sentences from "../../src/i18n/zh-sentences.json";
 
-function Label({ load }: { readonly load: () => Promise<Record<string, string>> }) {
+function Label({ load }: { readonly load: () => Promise<Words> }) {
   useLanguage(load, true);
   return <p>{t("Statistics")}</p>;
 }
@@ -18,7 +20,7 @@ function settled(what: () => void): Promise<void> {
   });
 }
 
-async function drawn(load: () => Promise<Record<string, string>>) {
+async function drawn(load: () => Promise<Words>) {
   const view = render(<Label load={load} />);
   await settled(() => undefined);
   return { text: () => view.container.textContent, unmount: view.unmount };
@@ -89,7 +91,16 @@ describe("what is drawn", () => {
 
   test("is in Chinese once its words are here", async () => {
     document.documentElement.lang = "zh-CN";
-    expect((await drawn(async () => zh)).text()).toBe("统计");
+    expect((await drawn(async (): Promise<Words> => [zh])).text()).toBe("统计");
+  });
+
+  test("has the kernel's sentences in Chinese from the same drawing on", async () => {
+    document.documentElement.lang = "zh-CN";
+    const english = "Its 2 parameters have requires_grad=False: no gradient comes to them.";
+    await drawn(async () => [sentences, tellSentence]);
+    expect(told(english)).toBe("其 2 个参数的 requires_grad=False：得不到梯度。");
+    await settled(() => chooseLanguage("en"));
+    expect(told(english)).toBe(english);
   });
 
   test("stays in English where they do not come", async () => {
@@ -98,7 +109,7 @@ describe("what is drawn", () => {
   });
 
   test("changes with every other view when one of them chooses", async () => {
-    const [one, other] = [await drawn(async () => zh), await drawn(async () => zh)];
+    const [one, other] = [await drawn(async (): Promise<Words> => [zh]), await drawn(async (): Promise<Words> => [zh])];
     await settled(() => chooseLanguage("zh"));
     expect([one.text(), other.text()]).toEqual(["统计", "统计"]);
     await settled(() => chooseLanguage("en"));
@@ -106,7 +117,7 @@ describe("what is drawn", () => {
   });
 
   test("keeps to the last choice where words come late", async () => {
-    let come = (_words: Record<string, string>): void => {};
+    let come = (_words: Words): void => {};
     const view = await drawn(
       () =>
         new Promise((resolve) => {
@@ -115,7 +126,7 @@ describe("what is drawn", () => {
     );
     await settled(() => chooseLanguage("zh"));
     await settled(() => chooseLanguage("en"));
-    await settled(() => come(zh));
+    await settled(() => come([zh]));
     expect(view.text()).toBe("Statistics");
   });
 });

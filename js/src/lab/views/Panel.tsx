@@ -1,8 +1,8 @@
 import { useLayoutEffect, useState } from "preact/hooks";
 import { useLanguage } from "../../i18n/language.ts";
 import { t } from "../../i18n/translate.ts";
-import zh from "../../i18n/zh.json";
 import type { ActiveModel } from "../activeModel.ts";
+import { chinese } from "../chinese.ts";
 import type { Settings } from "../settings.ts";
 import { Message } from "./Message.tsx";
 import { ModelView } from "./ModelView.tsx";
@@ -18,7 +18,7 @@ interface PanelProps {
 export function Panel({ activeModel, settings }: PanelProps) {
   const [, redraw] = useState(0);
   useLayoutEffect(() => activeModel.subscribe(() => redraw((count) => count + 1)), [activeModel]);
-  useLanguage(async () => zh, true);
+  useLanguage(chinese, true);
   const { notebook, connection, shown } = activeModel;
   const words = wordsFor(activeModel);
   const stage = connection?.stage;

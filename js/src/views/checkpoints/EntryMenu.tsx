@@ -1,6 +1,5 @@
 import { useUniqueId } from "../../hooks/useUniqueId.ts";
-import { told } from "../../i18n/kernelSentences.ts";
-import { t } from "../../i18n/translate.ts";
+import { t, told } from "../../i18n/translate.ts";
 import { exactCount } from "../../lib/format.ts";
 import type { CheckpointsStore } from "../../state/checkpoints/store.ts";
 

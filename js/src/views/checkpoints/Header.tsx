@@ -1,5 +1,4 @@
-import { told } from "../../i18n/kernelSentences.ts";
-import { t } from "../../i18n/translate.ts";
+import { t, told } from "../../i18n/translate.ts";
 import { bytesText, countText, exactBytes, exactCount } from "../../lib/format.ts";
 import type { Pair, PeekReply } from "../../protocol/messages.ts";
 import { formatWords } from "../../state/checkpoints/fileNames.ts";

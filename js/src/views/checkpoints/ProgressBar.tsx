@@ -1,8 +1,7 @@
 import { CopyButton } from "../../components/CopyButton.tsx";
 import { Icon } from "../../components/Icon.tsx";
 import { Note } from "../../components/Note.tsx";
-import { told } from "../../i18n/kernelSentences.ts";
-import { t, tx, word } from "../../i18n/translate.ts";
+import { t, told, tx, word } from "../../i18n/translate.ts";
 import { bytesText, countText, exactCount } from "../../lib/format.ts";
 import type { ChangesStore } from "../../state/changesStore.ts";
 import { remainingText } from "../../state/checkpoints/progressRate.ts";

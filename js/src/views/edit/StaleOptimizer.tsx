@@ -1,6 +1,5 @@
 import { Note } from "../../components/Note.tsx";
-import { told } from "../../i18n/kernelSentences.ts";
-import { t } from "../../i18n/translate.ts";
+import { t, told } from "../../i18n/translate.ts";
 import type { StaleState } from "../../protocol/messages.ts";
 
 interface StaleOptimizerProps {

@@ -1,6 +1,5 @@
 import { Icon } from "../../components/Icon.tsx";
-import { told } from "../../i18n/kernelSentences.ts";
-import { t, word } from "../../i18n/translate.ts";
+import { t, told, word } from "../../i18n/translate.ts";
 import { exactCount } from "../../lib/format.ts";
 import type { HistoryEntry, HistoryReply } from "../../protocol/messages.ts";
 import { labelText, timeText, whereText } from "./changeText.ts";

@@ -1,5 +1,4 @@
-import { told } from "../../i18n/kernelSentences.ts";
-import { t } from "../../i18n/translate.ts";
+import { t, told } from "../../i18n/translate.ts";
 import type { HistoryEntry } from "../../protocol/messages.ts";
 
 /** "14:02", the reader's own time of day. */

@@ -1,8 +1,7 @@
 import { Code } from "../../components/Code.tsx";
 import { Note } from "../../components/Note.tsx";
 import { PathLink } from "../../components/PathText.tsx";
-import { told } from "../../i18n/kernelSentences.ts";
-import { t, tx, word } from "../../i18n/translate.ts";
+import { t, told, tx, word } from "../../i18n/translate.ts";
 import type { FindingBody } from "../../protocol/messages.ts";
 
 const WORDS = { error: word("Error"), warning: word("Warning"), note: word("Note") } as const;

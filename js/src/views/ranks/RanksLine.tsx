@@ -1,5 +1,4 @@
-import { told } from "../../i18n/kernelSentences.ts";
-import { t } from "../../i18n/translate.ts";
+import { t, told } from "../../i18n/translate.ts";
 import { bytesText, toNumber } from "../../lib/format.ts";
 import type { RankState, RanksState } from "../../protocol/messages.ts";
 import { rankText, stateOf } from "./silence.ts";

@@ -1,5 +1,4 @@
-import { told } from "../../i18n/kernelSentences.ts";
-import { t, word } from "../../i18n/translate.ts";
+import { t, told, word } from "../../i18n/translate.ts";
 import type { RankState } from "../../protocol/messages.ts";
 
 const STATES = {

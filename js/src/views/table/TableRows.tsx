@@ -1,7 +1,6 @@
 import { useEffect, useRef } from "preact/hooks";
 import { drawnRows, topOf, useVirtualRows } from "../../hooks/useVirtualRows.ts";
-import { told } from "../../i18n/kernelSentences.ts";
-import { t, word } from "../../i18n/translate.ts";
+import { t, told, word } from "../../i18n/translate.ts";
 import { exactCount, exactFloat, floatText, shapeText } from "../../lib/format.ts";
 import type { Column, TableReply, TableRow } from "../../protocol/messages.ts";
 import type { TableStore } from "../../state/tableStore.ts";

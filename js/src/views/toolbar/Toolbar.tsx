@@ -2,8 +2,7 @@ import type { RefObject } from "preact";
 import { useEffect, useState } from "preact/hooks";
 import { Icon, type IconName } from "../../components/Icon.tsx";
 import { Search } from "../../components/Search.tsx";
-import { told } from "../../i18n/kernelSentences.ts";
-import { t, word } from "../../i18n/translate.ts";
+import { t, told, word } from "../../i18n/translate.ts";
 import { bytesText, exactBytes, exactCount, shortCount } from "../../lib/format.ts";
 import type { Chip, OpenReply } from "../../protocol/messages.ts";
 

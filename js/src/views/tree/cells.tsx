@@ -1,7 +1,6 @@
 import { Icon, type IconName } from "../../components/Icon.tsx";
 import { TieBadge } from "../../components/TieBadge.tsx";
-import { told } from "../../i18n/kernelSentences.ts";
-import { t, word } from "../../i18n/translate.ts";
+import { t, told, word } from "../../i18n/translate.ts";
 import { bytesText, countText, exactCount, flopsText, secondsText, shortCount } from "../../lib/format.ts";
 import type { Fold, Row } from "../../protocol/messages.ts";
 

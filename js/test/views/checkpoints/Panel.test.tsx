@@ -3,6 +3,7 @@ import { cleanup, fireEvent, render, screen, waitFor } from "@testing-library/pr
 import { render as draw } from "preact";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import type { Memory } from "../../../src/hooks/useRemembered.ts";
+import { tellSentence } from "../../../src/i18n/kernelSentences.ts";
 import { setCatalogue } from "../../../src/i18n/translate.ts";
 import sentences from "../../../src/i18n/zh-sentences.json";
 import { ChannelClient } from "../../../src/protocol/client.ts";
@@ -149,7 +150,7 @@ test("a file that was looked into and holds a model and an optimizer says so in 
 });
 
 test("why a rename is suggested, and what a plan warns of, are told in the reader's language", async () => {
-  setCatalogue(sentences);
+  setCatalogue(sentences, tellSentence);
   await planned();
   expect(screen.getByText("文件中的 out 即模型中的 output")).toBeTruthy();
   setCatalogue({});

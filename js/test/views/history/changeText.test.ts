@@ -1,4 +1,5 @@
 import { afterEach, expect, test } from "vitest";
+import { tellSentence } from "../../../src/i18n/kernelSentences.ts";
 import { setCatalogue } from "../../../src/i18n/translate.ts";
 import sentences from "../../../src/i18n/zh-sentences.json";
 import type { HistoryEntry } from "../../../src/protocol/messages.ts";
@@ -18,7 +19,7 @@ const entry = (kind: string, label: string): HistoryEntry => ({
 });
 
 test("a change is called in the reader's words, but for code and what the user called it", () => {
-  setCatalogue(sentences);
+  setCatalogue(sentences, tellSentence);
   expect(labelText(entry("load", "load net.pt"))).toBe("加载 net.pt");
   expect(labelText(entry("freeze", "freeze"))).toBe("冻结");
   expect(labelText(entry("init", "reset"))).toBe("重置");

@@ -1,8 +1,7 @@
 import { useEffect, useRef, useState } from "preact/hooks";
 import { Icon } from "../../../components/Icon.tsx";
 import { useUniqueId } from "../../../hooks/useUniqueId.ts";
-import { told } from "../../../i18n/kernelSentences.ts";
-import { t, tx } from "../../../i18n/translate.ts";
+import { t, told, tx } from "../../../i18n/translate.ts";
 import type { PageError } from "../../../lib/errors.ts";
 import { shapeText } from "../../../lib/format.ts";
 import type { PlanRow, Status } from "../../../protocol/messages.ts";

@@ -1,6 +1,5 @@
 import { useLayoutEffect, useRef, useState } from "preact/hooks";
-import { told } from "../../../i18n/kernelSentences.ts";
-import { t } from "../../../i18n/translate.ts";
+import { t, told } from "../../../i18n/translate.ts";
 import { css, heatColor, type Theme, textOn } from "../../../lib/colormap.ts";
 import { cellText, exactFloat, MINUS } from "../../../lib/format.ts";
 import { consumeEvent, isModified } from "../../../lib/keyEvents.ts";
