@@ -6,7 +6,8 @@ import { Inspector, type InspectorHandle, type InspectorProps } from "../../../s
 import { AcrossBlocks } from "../../../src/views/inspector/stats/AcrossBlocks.tsx";
 import { inspectReply, settle, statsReply, TestClient, tensorFacts } from "../../fakes/inspectorClient.ts";
 
-// What comes from a kernel as a script can't be run here.
+// What comes from a kernel as a script can't be run here. Another file's tests may have loaded what is replaced.
+vi.hoisted(() => vi.resetModules());
 vi.mock("../../../src/bundles/lazyParts.ts", async (original) => ({
   ...(await original<object>()),
   depthPart: async () => AcrossBlocks,
