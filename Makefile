@@ -108,7 +108,7 @@ types: $(VENV)/test node_modules/made
 
 unit: $(VENV)/test node_modules/made
 	npm run --silent test
-	$(BIN)/python -m pytest -m "not browser" -n auto --maxprocesses=4 --dist worksteal
+	$(BIN)/python -m pytest -m "not browser" -n auto --maxprocesses=4 --dist worksteal --durations=25 --durations-min=4
 
 # One at a time: a server, a kernel and a browser take all there is of two cores. Where the system gives a network of
 # its own, they have loopback alone; only the test that installs the wheel needs more.
