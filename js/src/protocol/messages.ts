@@ -1739,6 +1739,7 @@ export interface Bodies {
   readonly ties: ModelBody;
   readonly findings: ModelBody;
   readonly trace: ModelBody;
+  readonly graph: GraphBody;
   readonly table: TableBody;
   readonly mark: MarkBody;
   readonly forward: ForwardBody;
@@ -1783,6 +1784,7 @@ export interface Replies {
   readonly ties: TiesReply;
   readonly findings: FindingsReply;
   readonly trace: TraceReply;
+  readonly graph: GraphReply;
   readonly table: TableReply;
   readonly mark: MarkReply;
   readonly forward: TraceReply;
