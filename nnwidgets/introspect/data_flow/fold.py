@@ -100,6 +100,7 @@ class ShownNodes:
     def graph(self) -> FlowGraph:
         """The nodes, and what flows between them."""
         edges: dict[tuple[int, int, bool], tuple[FlowEdge, Rows]] = {}
+        met: set[tuple[Any, ...]] = set()
         for wire in self._tree.wires:
             source, target = self.shown_as[wire.source], self.shown_as[wire.target]
             ends = self._rows[wire.source], self._rows[wire.target]
@@ -108,8 +109,11 @@ class ShownNodes:
                 continue
             made = FlowEdge(source, target, wire.shape, wire.dtype, wire.through, 1, is_to_next)
             first, where = edges.setdefault((source, target, is_to_next), (made, ends[1]))
-            if first is not made and where == ends[1]:
+            # One that goes to several in a box is one.
+            tensor = (source, target, wire.source, *wire[2:])
+            if first is not made and where == ends[1] and tensor not in met:
                 edges[source, target, is_to_next] = replace(first, n_tensors=first.n_tensors + 1), where
+            met.add(tensor)
         return FlowGraph(tuple(self.nodes), tuple(edge for edge, _ in edges.values()))
 
     def _copy(self, number: int, shift: int, row: int, at: int) -> None:

@@ -28,12 +28,16 @@ class GraphNode(TypedDict):
     parent: place of the box that it is in.
     kind: `module` is a call of one; `row` a box around several that repeat together; `range` one around many of a box
         that has more than can be shown.
-    name: what to write, by the paths below that of the box that it is in. path: of the module.
-    is_open: what is in it is shown. can_open: something is in it.
-    n_calls: calls of modules in it. n_repeats: how many in a row it stands for, where more than one.
+    name: what to write, by the paths below that of the box that it is in.
+    path: of the module.
+    is_open: what is in it is shown.
+    can_open: something is in it.
+    n_calls: calls of modules in it.
+    n_repeats: how many in a row it stands for, where more than one.
     failed: the forward ended here.
     seconds, flops, n_params: of all that it stands for; seconds without what isn't known.
-    tie: the first tie group with a member in it. findings: the worst severity of those on and in it.
+    tie: the first tie group with a member in it.
+    findings: the worst severity of those on and in it.
     """
 
     key: str
@@ -57,8 +61,10 @@ class GraphNode(TypedDict):
 class GraphEdge(TypedDict):
     """What flows from the node at one place to that at another.
 
-    shape, dtype: of the first tensor. through: operators on its way that only moved or reshaped its values.
-    n_tensors: how many, where more than one. is_to_next: it goes to the next of those that the target stands for.
+    shape, dtype: of the first tensor.
+    through: operators on its way that only moved or reshaped its values.
+    n_tensors: how many, where more than one.
+    is_to_next: it goes to the next of those that the target stands for.
     """
 
     source: int
@@ -74,7 +80,8 @@ class GraphReply(TypedDict):
     """At most 400 nodes and 64 kB, Mermaid aside: where more was asked for, boxes that were opened before are closed.
 
     nodes: in the order they began, boxes before what is in them.
-    opened: keys of the boxes that are open. n_closed: how many of those asked for aren't, for the graph's size.
+    opened: keys of the boxes that are open.
+    n_closed: how many of those asked for aren't, for the graph's size.
     shown: place of the node that stands for what was to be shown, None where it wasn't called.
     failed_at, error: as in a trace.
     mermaid: the same graph as a Mermaid flowchart, which Markdown on many sites draws.
