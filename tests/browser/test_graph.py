@@ -59,9 +59,10 @@ def test_the_graph_is_opened_and_followed_by_mouse_and_by_keyboard(explorer, lab
     page.keyboard.press("Escape")
     expect(focused).to_have_accessible_name(re.compile("Block; open"))
     page.keyboard.press("0")
-    before = graph.get_attribute("width")
+    drawing = graph.locator("svg.nnw-graph")
+    before = drawing.get_attribute("width")
     page.keyboard.press("+")
-    expect(graph).not_to_have_attribute("width", before)
+    expect(drawing).not_to_have_attribute("width", before)
 
     lab.theme("JupyterLab Dark")
     explorer.root.evaluate("(root) => { root.style.width = '360px'; }")

@@ -229,7 +229,8 @@ export interface CancelReply {
  * name: `checkpoints` is its panel of checkpoints, `reinitialize` what fills tensors anew, `pulse` the column of a
  *     training's course, `help` what the filter and the keys mean, `depth` a tensor in every block, `table` the view
  *     of all tensors, a row each, `ranks` what is drawn of a model over ranks, `signal` what is drawn of a run of
- *     `activations`, `graph` what is drawn of what flows through a forward, `layout` what finds where it goes, `zh` its words in Simplified Chinese, `sentences` what reads by them what the kernel says.
+ *     `activations`, `graph` what is drawn of a forward's graph, `layout` what finds
+ *     places for it, `zh` its words in Simplified Chinese, `sentences` what reads by them what the kernel says.
  */
 export interface PartBody {
   readonly name: "checkpoints" | "reinitialize" | "pulse" | "help" | "depth" | "table" | "ranks" | "signal" | "graph" | "layout" | "sentences" | "zh";

@@ -1,5 +1,4 @@
 import type { RefObject } from "preact";
-import { t } from "../../i18n/translate.ts";
 import type { GraphNode, GraphReply } from "../../protocol/messages.ts";
 import type { Line, PlacedGraph, Point, Rect } from "../../state/graph/layout.ts";
 import { HEAD } from "../../state/graph/levels.ts";
@@ -10,14 +9,12 @@ export type Colouring = "class" | "time";
 interface GraphDrawingProps {
   readonly reply: GraphReply;
   readonly placed: PlacedGraph;
-  readonly name: string;
   readonly zoom: number;
   readonly colouring: Colouring;
   readonly current: number;
   /** The node of the row that is selected, and of the one under the pointer. */
   readonly selected: number | null;
   readonly lit: number | null;
-  readonly describedBy: string;
   readonly svg: RefObject<SVGSVGElement | null>;
   readonly onPoint: (at: number | null) => void;
   readonly onSelect: (at: number) => void;
@@ -28,25 +25,25 @@ const N_COLOURS = 6;
 
 /** The graph as one picture, each node of which can have the focus. */
 export function GraphDrawing(props: GraphDrawingProps) {
-  const { reply, placed, name, zoom, colouring, current, describedBy, svg, onPoint } = props;
+  const { reply, placed, zoom, colouring, current, svg, onPoint } = props;
   const usual = usualDtype(reply);
   const paint = colouring === "class" ? classColours(reply) : null;
   const most = Math.max(0, ...reply.nodes.map((node) => (node.is_open ? 0 : (node.seconds ?? 0))));
   const isNear = (edges: readonly number[]): boolean =>
     edges.some((edge) => [reply.edges[edge]?.source, reply.edges[edge]?.target].includes(current));
   return (
+    // biome-ignore lint/a11y/noSvgWithoutTitle: the frame around it has its name.
     <svg
       ref={svg}
       class="nnw-graph"
-      role="group"
-      aria-label={t("Graph of {0}, {1} {1|node|nodes}", name, reply.nodes.length)}
-      aria-describedby={describedBy}
       viewBox={`0 0 ${placed.width} ${placed.height}`}
       width={placed.width * zoom}
       height={placed.height * zoom}
       onMouseLeave={() => onPoint(null)}
     >
-      {reply.nodes.map((node, at) => (isBox(node) ? <Node key={node.key} {...props} {...{ node, at }} /> : null))}
+      {reply.nodes.map((node, at) =>
+        isBox(node) ? <rect key={node.key} class="nnw-graph-ground" {...(placed.nodes[at] as Rect)} rx={4} /> : null,
+      )}
       {/* biome-ignore lint/a11y/noAriaHiddenOnFocusable: none of it takes the focus, and the nodes say all of it. */}
       <g aria-hidden="true">
         {placed.lines.map((line, at) => (
@@ -82,14 +79,14 @@ export function GraphDrawing(props: GraphDrawingProps) {
         })}
       </g>
       {reply.nodes.map((node, at) => {
-        const colour = paint?.get(node.class_name ?? "");
-        return isBox(node) ? null : (
+        const colour = isBox(node) ? undefined : paint?.get(node.class_name ?? "");
+        return (
           <Node
             key={node.key}
             {...props}
             {...{ node, at }}
             {...(colour === undefined ? {} : { colour })}
-            {...(colouring === "time" && most > 0 ? { share: (node.seconds ?? 0) / most } : {})}
+            {...(colouring === "time" && most > 0 && !isBox(node) ? { share: (node.seconds ?? 0) / most } : {})}
           />
         );
       })}

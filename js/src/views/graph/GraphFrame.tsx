@@ -38,11 +38,10 @@ export function GraphFrame(props: GraphFrameProps) {
   const [colouring, setColouring] = useRemembered<Colouring>(memory, "graph colours", "class");
   const [key, setKey] = useRemembered<string>(memory, "graph node", "");
   const under = useRowUnderPointer(frame);
-  const at = Math.max(
+  const current = Math.max(
     0,
     reply.nodes.findIndex((node) => node.key === key),
   );
-  const node = reply.nodes[at] as GraphNode;
   const selected = path === "" ? null : nodeOfPath(reply, path);
   const isDrawn = selected !== null && reply.nodes[selected]?.path === path;
   const [fitted, setFitted] = useState(1);
@@ -107,14 +106,14 @@ export function GraphFrame(props: GraphFrameProps) {
   };
   const entering = useRef(false);
   useLayoutEffect(() => {
-    const to = reply.shown ?? at;
+    const to = reply.shown ?? current;
     if (reply.shown !== null) {
       setKey((reply.nodes[to] as GraphNode).key);
       bringIntoView(to);
     }
     if (entering.current) {
       entering.current = false;
-      goTo(node.is_open ? (insideOf(reply, at)[0] ?? at) : at);
+      goTo(insideOf(reply, current)[0] ?? current);
     }
   }, [placed]);
 
@@ -137,9 +136,12 @@ export function GraphFrame(props: GraphFrameProps) {
     if (event.altKey || event.ctrlKey || event.metaKey) {
       return;
     }
-    const isOnNode = (event.target as Element).closest("[data-key]") !== null;
+    // What has the focus: the pointer may be at another.
+    const focused = (event.target as Element).closest<SVGGElement>("[data-key]")?.dataset.key;
+    const isOnNode = focused !== undefined;
+    const at = isOnNode ? reply.nodes.findIndex((each) => each.key === focused) : current;
     const pressed = keyOf(event);
-    const parent = node.parent;
+    const { parent, can_open } = reply.nodes[at] as GraphNode;
     const to = isOnNode ? nextNode(reply, placed, at, pressed) : null;
     const zooms: Readonly<Record<string, () => void>> = {
       "+": () => zoomTo(scale * STEP),
@@ -151,8 +153,10 @@ export function GraphFrame(props: GraphFrameProps) {
       goTo(to);
     } else if (zooms[pressed] !== undefined) {
       zooms[pressed]?.();
-    } else if (isOnNode && pressed === "Enter") {
-      if (node.can_open) {
+    } else if (pressed === "Enter") {
+      if (!isOnNode) {
+        goTo(at);
+      } else if (can_open) {
         toggle(at, true);
       } else {
         select(at);
@@ -161,7 +165,7 @@ export function GraphFrame(props: GraphFrameProps) {
       select(at);
     } else if (isOnNode && pressed === "Escape" && parent !== undefined) {
       goTo(parent);
-    } else if (!(isOnNode && pressed.startsWith("Arrow"))) {
+    } else if (!isOnNode || !pressed.startsWith("Arrow")) {
       return;
     }
     consumeEvent(event);
@@ -213,18 +217,21 @@ export function GraphFrame(props: GraphFrameProps) {
           "Arrows go along edges and into boxes; Enter opens or closes a box, Space selects the module, Escape leaves the box; + and − zoom.",
         )}
       </p>
-      {/* biome-ignore lint/a11y/noStaticElementInteractions: the nodes in it take the focus, and their keys come here. */}
       <div
         ref={frame}
         class={isStale ? "nnw-graph-frame-outer nnw-stale" : "nnw-graph-frame-outer"}
+        role="group"
+        aria-label={t("Graph of {0}, {1} {1|node|nodes}", name, reply.nodes.length)}
+        aria-describedby={id}
+        // biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls must be reachable.
+        tabIndex={0}
         onKeyDown={onKeyDown}
       >
         <GraphDrawing
-          {...{ reply, placed, name, colouring, svg, selected }}
+          {...{ reply, placed, colouring, svg, selected }}
           zoom={scale}
-          current={at}
+          current={current}
           lit={under === null ? null : nodeOfPath(reply, under)}
-          describedBy={id}
           onPoint={(to) => {
             const pointed = to === null ? undefined : reply.nodes[to];
             if (pointed !== undefined) {
@@ -236,7 +243,7 @@ export function GraphFrame(props: GraphFrameProps) {
           onToggle={toggle}
         />
       </div>
-      <p class="nnw-graph-reading">{describeNode(reply, at)}</p>
+      <p class="nnw-graph-reading">{describeNode(reply, current)}</p>
       <p class="nnw-graph-tools">
         <CopyButton text={mermaid} label={t("Copy as {0}", "Mermaid")} words="Mermaid" disabled={!alive} />
         <CopyButton
