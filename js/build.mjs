@@ -19,6 +19,8 @@ const PARTS_BUDGET_BYTES = {
   ranks: 6_000,
   signal: 20_000,
   sentences: 3_000,
+  graph: 24_000,
+  layout: 60_000,
 };
 /** Where a part is made, if not in a file of its name: the wire says "pulse". */
 const PART_FILES = { pulse: "training" };

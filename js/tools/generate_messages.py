@@ -12,7 +12,7 @@ from inspect import cleandoc
 from pathlib import Path
 
 from nnwidgets.wire import schema
-from nnwidgets.wire.schema import changes, checkpoints, envelope, inspect, ranks, signal, table, tree
+from nnwidgets.wire.schema import changes, checkpoints, envelope, graph, inspect, ranks, signal, table, tree
 
 TARGET = Path(__file__).parents[1] / "src" / "protocol" / "messages.ts"
 PLAIN = {int: "number", float: "number", str: "string", bool: "boolean", type(None): "null", typing.Any: "unknown"}
@@ -63,7 +63,7 @@ def messages_text() -> str:
     """The whole file."""
     names = {
         name: value
-        for part in (envelope, tree, inspect, table, changes, checkpoints, ranks, signal)
+        for part in (envelope, tree, inspect, graph, table, changes, checkpoints, ranks, signal)
         for name, value in vars(part).items()
     }
     kinds = list(dict.fromkeys(value for value in names.values() if typing.is_typeddict(value)))

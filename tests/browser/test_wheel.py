@@ -66,7 +66,10 @@ def test_the_wheel_holds_the_page_and_its_types_and_nothing_of_the_tests(wheel):
     both = (
         f"{name}.{kind}" for name in ("nnwidgets", "checkpoints", "help", "pulse", "table") for kind in ("js", "css")
     )
-    page = {f"nnwidgets/static/{name}" for name in (*both, "depth.js", "reinitialize.js", "sentences.js", "zh.json")}
+    page = {
+        f"nnwidgets/static/{name}"
+        for name in (*both, "depth.js", "graph.js", "layout.js", "reinitialize.js", "sentences.js", "zh.json")
+    }
     assert page | {"nnwidgets/py.typed"} <= set(names)
     assert zipfile.ZipFile(wheel).getinfo("nnwidgets/static/nnwidgets.js").file_size <= 130_000
     version = wheel.name.split("-")[1]

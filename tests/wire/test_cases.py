@@ -17,6 +17,7 @@ from torch import nn
 from nnwidgets import edit
 from nnwidgets.edit import initializers
 from nnwidgets.introspect import Activations, CallSignal, Finding, OutputSignal, TensorStats, Trace, TraceCall
+from nnwidgets.introspect.records import TraceEdge, TraceOperator
 from nnwidgets.server import page_files
 from nnwidgets.server.handlers import models_and_parts
 from nnwidgets.server.handlers.edit import initializers as offering
@@ -99,7 +100,9 @@ MODELS = {
     "odd": odd,
 }
 TWO = ("constant_", "kaiming_normal_")
-CALL = TraceCall("0", 0, ((8, 3),), ("float32",), ((8, 4),), ("float32",), 0.125, 192, 1)
+CALL = TraceCall("0", 0, ((8, 3),), ("float32",), ((8, 4),), ("float32",), 0.125, 192, 0, class_name="Linear")
+ENDS = (TraceOperator("x", "input", 0, 0), TraceOperator("", "output", 0, 1))
+FLOW = (TraceEdge(~0, 0, (8, 3), "float32", ("view",)), TraceEdge(0, ~1, (8, 4), "float32"))
 
 
 VALUES = TensorStats(128, 0.5, 0.25, 0.0, 1.0, 2.0, 48, 1, 0, (3, 4), (0.0, 0.5, 1.0), is_exact=True)
@@ -141,7 +144,7 @@ class Far:
         self.held = MODELS.get(name, mlp)()
         session = Session(self.held, name="net")
         if name == "traced":
-            session.show_trace(Trace((CALL,), None, None, ("1",), 0.25, 2**60))
+            session.show_trace(Trace((CALL,), None, None, ("1",), 0.25, 2**60, operators=ENDS, edges=FLOW))
         # Which run of this process it is depends on the tests before.
         monkeypatch.setattr(signal_marks, "_runs", itertools.count(1))
         if name == "activated":

@@ -5,6 +5,7 @@ import type { Client, RequestOptions } from "../protocol/client.ts";
 import type { PartBody, PartReply, Row, TickedBody } from "../protocol/messages.ts";
 import type { PanelProps } from "../views/checkpoints/Panel.tsx";
 import type { ReinitializeProps } from "../views/edit/Reinitialize.tsx";
+import type { GraphTabProps } from "../views/graph/GraphTab.tsx";
 import type { HelpProps } from "../views/help/Help.tsx";
 import type { DepthProps } from "../views/inspector/stats/AcrossBlocks.tsx";
 import type { BordersProps } from "../views/ranks/Borders.tsx";
@@ -101,6 +102,11 @@ export function reinitializePart(client: Client): Promise<FunctionComponent<Rein
 /** What draws a run of `activations`. */
 export function signalPart(client: Client): Promise<SignalPart> {
   return fetchOnce(client, "signal", evaluate<SignalPart>);
+}
+
+/** What draws the graph of a forward. */
+export function graphPart(client: Client): Promise<FunctionComponent<GraphTabProps>> {
+  return fetchOnce(client, "graph", evaluate<FunctionComponent<GraphTabProps>>);
 }
 
 /** What draws a model over ranks, and the style it needs. */

@@ -28,8 +28,10 @@ export {
   exactCount,
   exactFloat,
   floatText,
+  flopsText,
   meanText,
   percentText,
+  secondsText,
   shapeText,
   toNumber,
 } from "../lib/format.ts";

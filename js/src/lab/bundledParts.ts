@@ -3,14 +3,17 @@ import helpCss from "style:help";
 import pulseCss from "style:pulse";
 import ranksCss from "style:ranks";
 import tableCss from "style:table";
+import { type FunctionComponent, h } from "preact";
 import type { RanksPart, SignalPart, TrainingPart, ViewPart, ViewProps } from "../bundles/lazyParts.ts";
 import ranks from "../bundles/ranks.ts";
 import signal from "../bundles/signal.ts";
 import training from "../bundles/training.ts";
 import type { Client } from "../protocol/client.ts";
 import type { TickedBody } from "../protocol/messages.ts";
+import { type LayOut, layOut } from "../state/graph/layout.ts";
 import { Panel } from "../views/checkpoints/Panel.tsx";
 import { Reinitialize } from "../views/edit/Reinitialize.tsx";
+import { GraphTab, type GraphTabProps } from "../views/graph/GraphTab.tsx";
 import { Help } from "../views/help/Help.tsx";
 import { AcrossBlocks } from "../views/inspector/stats/AcrossBlocks.tsx";
 import { TablePanel } from "../views/table/TablePanel.tsx";
@@ -44,6 +47,15 @@ export async function ranksPart(): Promise<{ readonly part: RanksPart; readonly 
 
 export async function signalPart(): Promise<SignalPart> {
   return signal;
+}
+
+export async function graphPart(): Promise<FunctionComponent<GraphTabProps>> {
+  return (props) => h(GraphTab, { ...props, loadLayout });
+}
+
+/** In turns with whatever else the page does. */
+async function loadLayout(): Promise<LayOut> {
+  return (graph) => layOut(graph, () => new Promise((resolve) => setTimeout(resolve)));
 }
 
 export async function depthPart(): Promise<typeof AcrossBlocks> {

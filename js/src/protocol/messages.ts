@@ -229,10 +229,11 @@ export interface CancelReply {
  * name: `checkpoints` is its panel of checkpoints, `reinitialize` what fills tensors anew, `pulse` the column of a
  *     training's course, `help` what the filter and the keys mean, `depth` a tensor in every block, `table` the view
  *     of all tensors, a row each, `ranks` what is drawn of a model over ranks, `signal` what is drawn of a run of
- *     `activations`, `zh` its words in Simplified Chinese, `sentences` what reads by them what the kernel says.
+ *     `activations`, `graph` what is drawn of a forward's graph, `layout` what finds
+ *     places for it, `zh` its words in Simplified Chinese, `sentences` what reads by them what the kernel says.
  */
 export interface PartBody {
-  readonly name: "checkpoints" | "reinitialize" | "pulse" | "help" | "depth" | "table" | "ranks" | "signal" | "sentences" | "zh";
+  readonly name: "checkpoints" | "reinitialize" | "pulse" | "help" | "depth" | "table" | "ranks" | "signal" | "graph" | "layout" | "sentences" | "zh";
 }
 
 /**
@@ -908,6 +909,96 @@ export interface TraceReply {
   readonly seconds: number;
   readonly flops: number | string | null;
   readonly saved_bytes?: number | string | null;
+}
+
+/**
+ * Give the graph of the last trace shown, as much of it as is open.
+ *
+ * opened: keys of the boxes that are open, in the order they were opened; without it some sixty nodes are shown.
+ * show: a module's path; what it is in is opened too.
+ * mermaid: whether to give it as a Mermaid flowchart too.
+ */
+export interface GraphBody {
+  readonly model?: string;
+  readonly opened?: readonly string[];
+  readonly show?: string;
+  readonly mermaid?: boolean;
+}
+
+/**
+ * A box of the graph, or one of its ends. What isn't there is zero, false, or nothing.
+ *
+ * key: what it is known by, whatever else is shown, as long as the trace is the last.
+ * parent: place of the box that it is in.
+ * kind: `module` is a call of one; `row` a box around several that repeat together; `range` one around many of a box
+ *     that has more than can be shown.
+ * name: what to write, by the paths below that of the box that it is in.
+ * path: of the module.
+ * is_open: what is in it is shown.
+ * can_open: something is in it.
+ * n_calls: calls of modules in it.
+ * n_repeats: how many in a row it stands for, where more than one.
+ * failed: the forward ended here.
+ * seconds, flops, n_params: of all that it stands for; seconds without what isn't known.
+ * tie: the first tie group with a member in it.
+ * findings: the worst severity of those on and in it.
+ */
+export interface GraphNode {
+  readonly key: string;
+  readonly parent?: number;
+  readonly kind: "module" | "operator" | "input" | "output" | "row" | "range";
+  readonly name: string;
+  readonly path?: string;
+  readonly class_name?: string;
+  readonly is_open?: boolean;
+  readonly can_open?: boolean;
+  readonly n_calls?: number;
+  readonly n_repeats?: number;
+  readonly failed?: boolean;
+  readonly seconds?: number;
+  readonly flops?: number | string;
+  readonly n_params?: number | string;
+  readonly tie?: string;
+  readonly findings?: "error" | "warning" | "note";
+}
+
+/**
+ * What flows from the node at one place to that at another.
+ *
+ * shape, dtype: of the first tensor.
+ * through: operators on its way that only moved or reshaped its values.
+ * n_tensors: how many, where more than one.
+ * is_to_next: it goes to the next of those that the target stands for.
+ */
+export interface GraphEdge {
+  readonly source: number;
+  readonly target: number;
+  readonly shape: string;
+  readonly dtype: string;
+  readonly through?: readonly string[];
+  readonly n_tensors?: number;
+  readonly is_to_next?: boolean;
+}
+
+/**
+ * At most 400 nodes and 64 kB, Mermaid aside: where more was asked for, boxes that were opened before are closed.
+ *
+ * nodes: in the order they began, boxes before what is in them.
+ * opened: keys of the boxes that are open.
+ * n_closed: how many of those asked for aren't, for the graph's size.
+ * shown: place of the node that stands for what was to be shown, None where it wasn't called.
+ * failed_at, error: as in a trace.
+ * mermaid: the same graph as a Mermaid flowchart, which Markdown on many sites draws.
+ */
+export interface GraphReply {
+  readonly nodes: readonly GraphNode[];
+  readonly edges: readonly GraphEdge[];
+  readonly opened: readonly string[];
+  readonly n_closed: number;
+  readonly shown: number | null;
+  readonly failed_at: string | null;
+  readonly error: string | null;
+  readonly mermaid?: string;
 }
 
 /**
@@ -1739,6 +1830,7 @@ export interface Bodies {
   readonly ties: ModelBody;
   readonly findings: ModelBody;
   readonly trace: ModelBody;
+  readonly graph: GraphBody;
   readonly table: TableBody;
   readonly mark: MarkBody;
   readonly forward: ForwardBody;
@@ -1783,6 +1875,7 @@ export interface Replies {
   readonly ties: TiesReply;
   readonly findings: FindingsReply;
   readonly trace: TraceReply;
+  readonly graph: GraphReply;
   readonly table: TableReply;
   readonly mark: MarkReply;
   readonly forward: TraceReply;

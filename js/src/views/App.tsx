@@ -405,6 +405,7 @@ export function App({
             <Inspector
               client={client}
               path={path}
+              name={first.name}
               generation={store.valuesGeneration}
               onNavigate={select}
               onHover={(paths) => store.dispatch({ type: "glowed", paths })}

@@ -76,7 +76,8 @@ function keysIn(source: string): string[] {
 /** Attributes that the reader gets to see or hear. */
 const SPOKEN = /^(title|aria-label|aria-valuetext|placeholder|label|caption|what|words|alt)$/;
 /** Signs, units, names of torch and keys on the keyboard are the same in every language. */
-const PLAIN = /^(?:[^\p{L}]*|s|nn\.\w+|Linear\.weight|h\.\*\.attn|\*\*\.bias|NaN|inf|FLOPs|Ctrl ↵|Esc|English|中文)$/u;
+const PLAIN =
+  /^(?:[^\p{L}]*|s|nn\.\w+|Linear\.weight|h\.\*\.attn|\*\*\.bias|NaN|inf|FLOPs|SVG|Mermaid|Ctrl ↵|Esc|English|中文)$/u;
 
 /** What stands in a source for the reader, and does not go through `t`. */
 function unwrapped(source: string): string[] {

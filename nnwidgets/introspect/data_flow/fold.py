@@ -2,51 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
-from nnwidgets.introspect.data_flow.call_tree import CallTree, depths
+from nnwidgets.introspect.data_flow.call_tree import CallTree
 from nnwidgets.introspect.data_flow.flow_graph import FlowEdge, FlowGraph, FlowNode
 from nnwidgets.introspect.data_flow.repeats import Repeat, Repeats
-from nnwidgets.introspect.records import TraceCall, TraceEdge, TraceOperator
-
-_SHOWN_UNASKED = 60
-
-
-def graph_of(
-    calls: Sequence[TraceCall],
-    operators: Sequence[TraceOperator],
-    edges: Sequence[TraceEdge],
-    failed_at: str | None,
-    depth: int | None,
-    *,
-    fold: bool,
-) -> FlowGraph:
-    """The graph of a trace, as `Trace.graph` gives it."""
-    tree = CallTree(calls, operators, edges)
-    repeats = Repeats(tree) if fold else None
-    deep = depths(tree)
-    raised = (
-        number
-        for number, thing in enumerate(tree.things)
-        if isinstance(thing, TraceCall) and thing.seconds is None and thing.path == failed_at
-    )
-    failed = max(raised, default=-1)
-
-    def down_to(limit: int) -> _Shown:
-        return _Shown(failed, tree, repeats, lambda number: deep[number] <= limit)
-
-    if depth is not None:
-        return down_to(depth).graph()
-    shown = down_to(1)
-    for limit in range(2, max(deep, default=0) + 2):
-        deeper = down_to(limit)
-        if len(deeper.nodes) > _SHOWN_UNASKED:
-            break
-        shown = deeper
-    return shown.graph()
-
+from nnwidgets.introspect.records import TraceCall, TraceOperator
 
 Rows = tuple[tuple[int, int], ...]
 """The rows of repeating nodes that a node is in, outermost first, and in which unit of each."""
@@ -60,28 +24,61 @@ class _Unit(NamedTuple):
     repeat: Repeat
 
 
-class _Shown:
+class StandsFor(NamedTuple):
+    """The calls that a node of a graph stands for, by their numbers in a tree: every ``step``-th from the first."""
+
+    first: int
+    step: int = 1
+    n: int = 1
+
+
+class ShownNodes:
     """The nodes of a tree that are shown where some of its boxes are open.
 
     Args:
         failed: The call out of which the forward raised; -1 where there is none.
         tree: Its tree.
         repeats: What repeats in it; None to show all.
-        is_open: Whether what is in a node is shown.
+        is_open: Whether what is in a box is shown, by the box's key.
+        widest: How many nodes there may be directly in a box; of more, ranges of them are boxes in it, nested as need
+            be. None for any.
+
+    Attributes:
+        nodes: Those shown.
+        keys: Of each node what it is known by, whatever else is shown: its number in the tree; of a range of nodes, the
+            numbers of the first and of the last; of a row, that of its first behind an "r".
+        can_open: Of each, whether something is in it.
+        stands_for: Of each that is a call, for which calls it stands.
+        shown_as: Of each node of the tree, the place in ``nodes`` of what stands for it.
     """
 
-    def __init__(self, failed: int, tree: CallTree, repeats: Repeats | None, is_open: Callable[[int], bool]) -> None:
+    def __init__(
+        self,
+        failed: int,
+        tree: CallTree,
+        repeats: Repeats | None,
+        is_open: Callable[[str], bool],
+        widest: int | None = None,
+    ) -> None:
         self.nodes: list[FlowNode] = []
+        self.keys: list[str] = []
+        self.can_open: list[bool] = []
+        self.stands_for: dict[int, StandsFor] = {}
+        self.shown_as = [-1] * len(tree)
         self._failed = failed
         self._tree = tree
         self._repeats = repeats
         self._is_open = is_open
-        self._shown_as = [-1] * len(tree)
+        self._widest = widest
         self._rows: list[Rows] = [()] * len(tree)
         self._opened: set[int] = {-1}
         self._n_rows = 0
         self._units: dict[int, _Unit] = {}
         self._frames: dict[int, int] = {}
+        self._ranges: dict[int, tuple[str, ...]] = {}
+        self._range_nodes: dict[str, int] = {}
+        for _, ends in itertools.groupby(tree.children(-1), lambda number: isinstance(tree.things[number], TraceCall)):
+            self._split([(number,) for number in ends])
         copied = 0, 0, 0, 0
         for number in range(len(tree)):
             unit = self._units.get(number)
@@ -93,65 +90,139 @@ class _Shown:
                 self._show(number)
             else:
                 parent = self._tree.parents[number]
-                self._shown_as[number], self._rows[number] = self._shown_as[parent], self._rows[parent]
+                self.shown_as[number], self._rows[number] = self.shown_as[parent], self._rows[parent]
+
+    @property
+    def opened(self) -> list[str]:
+        """Keys of the boxes that are open."""
+        return [key for key, node in zip(self.keys, self.nodes, strict=True) if node.is_open]
 
     def graph(self) -> FlowGraph:
         """The nodes, and what flows between them."""
         edges: dict[tuple[int, int, bool], tuple[FlowEdge, Rows]] = {}
+        met: set[tuple[Any, ...]] = set()
         for wire in self._tree.wires:
-            source, target = self._shown_as[wire.source], self._shown_as[wire.target]
+            source, target = self.shown_as[wire.source], self.shown_as[wire.target]
             ends = self._rows[wire.source], self._rows[wire.target]
             is_to_next = next((one[0] == other[0] for one, other in zip(*ends, strict=False) if one != other), False)
             if source == target and not is_to_next:
                 continue
             made = FlowEdge(source, target, wire.shape, wire.dtype, wire.through, 1, is_to_next)
             first, where = edges.setdefault((source, target, is_to_next), (made, ends[1]))
-            if first is not made and where == ends[1]:
+            # One that goes to several in a box is one.
+            tensor = (source, target, wire.source, *wire[2:])
+            if first is not made and where == ends[1] and tensor not in met:
                 edges[source, target, is_to_next] = replace(first, n_tensors=first.n_tensors + 1), where
+            met.add(tensor)
         return FlowGraph(tuple(self.nodes), tuple(edge for edge, _ in edges.values()))
 
     def _copy(self, number: int, shift: int, row: int, at: int) -> None:
         """Have what the first unit of a row shows stand for a node of another."""
-        self._shown_as[number] = self._shown_as[number - shift]
+        self.shown_as[number] = self.shown_as[number - shift]
         self._rows[number] = tuple((each, at) if each == row else (each, k) for each, k in self._rows[number - shift])
 
     def _show(self, number: int) -> None:
         thing, parent = self._tree.things[number], self._tree.parents[number]
         unit = self._units.get(number)
         above = self._rows[parent] if parent >= 0 else ()
+        around = self._frames.get(number)
+        if around is None:
+            around, is_in_closed = self._range_around(number, self.shown_as[parent] if parent >= 0 else -1)
+            if is_in_closed:
+                self.shown_as[number], self._rows[number] = around, above
+                return
         self._rows[number] = above if unit is None else (*above, (unit.row, 0))
-        around = self._frames.get(number, self._shown_as[parent] if parent >= 0 else -1)
         if unit is not None and len(unit.repeat.items) > 1 and number == unit.repeat.first:
-            around = self._add(around, "row", "", n_repeats=unit.repeat.n)
+            around = self._add(f"r{number}", around, "row", "", n_repeats=unit.repeat.n)
             self._frames.update(dict.fromkeys(unit.repeat.items, around))
         # What flows ends at the calls that are one node, whatever is called in them.
-        is_open = self._is_open(number) and self._tree.ends[number] > number + 1 and number not in self._tree.wired
+        can_open = self._tree.ends[number] > number + 1 and number not in self._tree.wired
+        is_open = can_open and self._is_open(str(number))
         if parent < 0 and isinstance(thing, TraceCall) and number not in self._tree.wired:
             is_open = True
         else:
-            self._shown_as[number] = self._add_thing(number, thing, around, unit, is_open=is_open)
+            self.shown_as[number] = self._add_thing(number, thing, around, unit, is_open=is_open, can_open=can_open)
         if is_open:
-            self._opened.add(number)
-            for repeat in self._repeats.within(number) if self._repeats else ():
-                for at in range(repeat.n):
-                    starts = repeat.items if at == 0 else (repeat.first + at * repeat.size,)
-                    self._units.update(dict.fromkeys(starts, _Unit(self._n_rows, at, repeat)))
-                self._n_rows += 1
+            self._open(number)
+
+    def _open(self, box: int) -> None:
+        """Have what is directly in a box be shown."""
+        self._opened.add(box)
+        repeats = list(self._repeats.within(box)) if self._repeats else []
+        for repeat in repeats:
+            for at in range(repeat.n):
+                starts = repeat.items if at == 0 else (repeat.first + at * repeat.size,)
+                self._units.update(dict.fromkeys(starts, _Unit(self._n_rows, at, repeat)))
+            self._n_rows += 1
+        if self._widest is not None:
+            firsts = {repeat.first: repeat for repeat in repeats}
+            parts: list[tuple[int, ...]] = []
+            behind = 0
+            for child in self._tree.children(box):
+                if child >= behind:
+                    first = firsts.get(child)
+                    behind = child + (first.n * first.size if first else 1)
+                    parts.append(first.items if first else (child,))
+            self._split(parts)
+
+    def _split(self, parts: Sequence[tuple[int, ...]], around: tuple[str, ...] = ()) -> None:
+        """Have ranges of nodes be boxes, where there are more than may be in one; what is in a row stays together."""
+        step = 1
+        while self._widest is not None and len(parts) > step * self._widest:
+            step *= self._widest
+        for at in range(0, len(parts), step):
+            within = parts[at : at + step]
+            if len(within) > 1:
+                self._split(within, (*around, f"{within[0][0]}-{within[-1][-1]}"))
+            elif around:
+                self._ranges.update(dict.fromkeys(within[0], around))
+
+    def _range_around(self, number: int, parent: int) -> tuple[int, bool]:
+        """The innermost range that is shown around a node, or its parent; and whether the node isn't shown in it."""
+        for key in self._ranges.get(number, ()):
+            if key not in self._range_nodes:
+                first, last = map(int, key.split("-"))
+                names = [_name(self._tree.things[end]) for end in (first, last)]
+                end = self._tree.ends[last]
+                self._range_nodes[key] = self._add(
+                    key,
+                    parent,
+                    "range",
+                    names[0],
+                    last=names[1],
+                    is_open=self._is_open(key),
+                    can_open=True,
+                    n_calls=self._tree.n_calls[end] - self._tree.n_calls[first],
+                    failed=not self._is_open(key) and first <= self._failed < end,
+                )
+            parent = self._range_nodes[key]
+            if not self._is_open(key):
+                return parent, True
+        return parent, False
 
     def _add_thing(
-        self, number: int, thing: TraceCall | TraceOperator, parent: int, unit: _Unit | None, *, is_open: bool
+        self,
+        number: int,
+        thing: TraceCall | TraceOperator,
+        parent: int,
+        unit: _Unit | None,
+        *,
+        is_open: bool,
+        can_open: bool,
     ) -> int:
-        n_repeats, last = 1, ""
+        n_repeats, last, step = 1, "", 1
         if unit is not None and len(unit.repeat.items) == 1:
-            n_repeats = unit.repeat.n
-            end = self._tree.things[number + (n_repeats - 1) * unit.repeat.size]
-            last = end.path if isinstance(end, TraceCall) else ""
+            n_repeats, step = unit.repeat.n, unit.repeat.size
+            last = _path(self._tree.things[number + (n_repeats - 1) * step])
         if isinstance(thing, TraceOperator):
-            return self._add(parent, thing.kind, thing.name, n_repeats=n_repeats)
+            return self._add(str(number), parent, thing.kind, thing.name, n_repeats=n_repeats)
+        self.stands_for[len(self.nodes)] = StandsFor(number, step, n_repeats)
         return self._add(
+            str(number),
             parent,
             "module",
             thing.path,
+            can_open=can_open,
             call=self._tree.n_calls[number],
             class_name=thing.class_name,
             is_open=is_open,
@@ -161,7 +232,17 @@ class _Shown:
             failed=number == self._failed or (not is_open and number < self._failed < self._tree.ends[number]),
         )
 
-    def _add(self, parent: int, kind: str, name: str, **more: Any) -> int:
+    def _add(self, key: str, parent: int, kind: str, name: str, *, can_open: bool = False, **more: Any) -> int:
         number = len(self.nodes)
         self.nodes.append(FlowNode(number, None if parent < 0 else parent, kind, name, **more))
+        self.keys.append(key)
+        self.can_open.append(can_open)
         return number
+
+
+def _path(thing: TraceCall | TraceOperator) -> str:
+    return thing.path if isinstance(thing, TraceCall) else ""
+
+
+def _name(thing: TraceCall | TraceOperator) -> str:
+    return thing.path if isinstance(thing, TraceCall) else thing.name

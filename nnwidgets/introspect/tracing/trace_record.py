@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from nnwidgets.formatting import counted, inert
 from nnwidgets.introspect.data_flow.flow_graph import FlowGraph
-from nnwidgets.introspect.data_flow.fold import graph_of
+from nnwidgets.introspect.data_flow.flow_view import FlowView
 from nnwidgets.introspect.records import TraceCall, TraceEdge, TraceOperator, Work
 
 
@@ -83,7 +83,7 @@ class Trace(Work):
             >>> [(node.name, node.n_repeats) for node in found.nodes]
             [('0', 1), ('0', 3), ('0.0', 1), ('0.1', 1), ('', 1)]
         """
-        return graph_of(self.calls, self.operators, self.edges, self.failed_at, depth, fold=fold)
+        return FlowView(self.calls, self.operators, self.edges, self.failed_at, fold=fold).graph(depth)
 
     def __repr__(self) -> str:
         what = f"{counted(len(self.calls), 'call')}, {self.seconds:.3g} s"

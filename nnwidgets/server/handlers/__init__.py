@@ -10,10 +10,11 @@ here; where its file is new, it is imported below.
     stats.py              `stats`: statistics of a tensor, and their form on the wire
     values.py             `values`: a window of a tensor as a matrix
     depth.py              `depth`: the same tensor across the members of a fold
-    findings_and_ties.py  `findings`, `ties`, `trace`, `forward`, `clear_trace`: of the whole model
+    findings_and_ties.py  `findings`, `ties`: of the whole model
     paging.py             the window of a long list, for `rows` and all that comes of files
     models_and_parts.py   `models`, `variables`, `part`: what is about no model
     all_tensors/          `table`, `mark`: statistics of all tensors, and how far they moved
+    tracing/              `trace`, `forward`, `clear_trace`, `graph`: what is about a forward
     signal/               `activations` to `compare_inits`: the signal through the layers
     edit/                 `initializers` to `code`: what changes a model
     checkpoints/          `folder` to `save`: what speaks of files
@@ -35,3 +36,4 @@ from nnwidgets.server.handlers.checkpoints import browse, diff, load_save, plan 
 from nnwidgets.server.handlers.edit import changes, init, initializers  # noqa: F401 - the same
 from nnwidgets.server.handlers.over_ranks import init_over_ranks, rank, stats_over_ranks, values_over_ranks  # noqa: F401 - the same
 from nnwidgets.server.handlers.signal import compare_candidates, run_activations, signal_points  # noqa: F401 - the same
+from nnwidgets.server.handlers.tracing import forward, graph  # noqa: F401 - the same

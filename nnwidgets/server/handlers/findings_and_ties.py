@@ -1,4 +1,4 @@
-"""Answers to `findings`, `ties`, `trace`, `forward`: what was found in the whole model, as the page takes it.
+"""Answers to `findings`, `ties`: what was found in the whole model, as the page takes it.
 
 `inspect` and `init` use the bodies here for the one row or the few tensors that they speak of.
 """
@@ -15,17 +15,11 @@ from nnwidgets.formatting import inert, rank_names, shape_text
 from nnwidgets.introspect.records import Finding, TieGroup
 from nnwidgets.introspect.safe_access.lookup import Lookup
 from nnwidgets.introspect.safe_access.objects import no_torch_function
-from nnwidgets.introspect.tracing.trace import trace
-from nnwidgets.introspect.tracing.trace_record import Trace
 from nnwidgets.server.handlers.registry import handles
-from nnwidgets.server.notebook.ipykernel import on_main_thread
-from nnwidgets.server.notebook.variables import tensors
-from nnwidgets.server.rows.trace_marks import trace_body
 from nnwidgets.server.rows.tree_index import TreeIndex
 from nnwidgets.server.session.session import Session
 from nnwidgets.wire.dispatch import Job
-from nnwidgets.wire.errors import RequestError
-from nnwidgets.wire.schema.inspect import ClearReply, FindingBody, FindingsReply, TieBody, TiesReply, TraceReply
+from nnwidgets.wire.schema.inspect import FindingBody, FindingsReply, TieBody, TiesReply
 
 _MAX_FINDINGS = 1_000
 _MAX_MEMBERS = 200
@@ -45,70 +39,6 @@ def answer_ties(session: Session, _body: Mapping[str, Any], _job: Job) -> TiesRe
     """Give every group."""
     index, lookup = session.index(), lookup_in(session)
     return {"ties": [tie_body(index, lookup, group, None) for group in index.tree.ties]}
-
-
-@handles("trace", over_ranks=True)
-def answer_trace(session: Session, _body: Mapping[str, Any], _job: Job) -> TraceReply:
-    """Give the last trace shown.
-
-    Raises:
-        RequestError: `model-gone`, `not-traced`.
-    """
-    _ = session.module
-    if session.trace is None:
-        raise RequestError(
-            "not-traced",
-            "No trace was made in this view yet.",
-            hint="Use nnw.trace(net, x) and explorer.show_trace(...), or %nn trace.",
-        )
-    return trace_body(session.trace)
-
-
-@handles("forward", long=True)
-def answer_forward(session: Session, body: Mapping[str, Any], job: Job) -> TraceReply:
-    """Run a forward as `trace` does, in the thread that cells run in, and show it in every view of the model.
-
-    Raises:
-        RequestError: `model-gone`, `invalid-target`: no such tensors, or neither these nor a size.
-        InvalidTargetError: The size is none, or the model is lazy.
-        CancelledError: The request was cancelled.
-    """
-    module, size = session.module, body.get("size", "").strip()
-    inputs = [tensor_variable(name) for name in body.get("inputs", [])]
-    if not inputs and not size:
-        raise RequestError(
-            "invalid-target", "A forward needs an input.", hint="Choose a tensor, or write its size, such as 2,20."
-        )
-    found = on_main_thread(lambda: trace(module, *inputs, input_size=None if inputs else size), lambda: job.cancelled)
-    _show_in_all(session, found)
-    return trace_body(found)
-
-
-def _show_in_all(session: Session, trace: Trace | None) -> None:
-    for each in session.all_of_model():
-        each.show_trace(trace)
-
-
-def tensor_variable(name: str) -> Any:
-    """Return the tensor that a variable of the notebook holds.
-
-    Raises:
-        RequestError: `invalid-target`: it holds none.
-    """
-    found = tensors().get(name)
-    if found is None:
-        raise RequestError(
-            "invalid-target", f"No variable {inert(name, 80)} holds a tensor.", hint="Open the menu again."
-        )
-    return found
-
-
-@handles("clear_trace", over_ranks=True)
-def answer_clear_trace(session: Session, _body: Mapping[str, Any], _job: Job) -> ClearReply:
-    """Take the last trace off the rows, in every view of the model."""
-    was_shown = session.trace is not None
-    _show_in_all(session, None)
-    return {"cleared": was_shown}
 
 
 def finding_body(finding: Finding) -> FindingBody:

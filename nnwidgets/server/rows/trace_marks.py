@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from functools import cached_property
+
 from nnwidgets.formatting import inert, shape_text
+from nnwidgets.introspect.data_flow.flow_view import FlowView
 from nnwidgets.introspect.records import TraceCall
 from nnwidgets.introspect.tracing.trace_record import Trace
 from nnwidgets.wire.schema.inspect import TraceCallBody, TraceReply
@@ -14,14 +17,27 @@ _MAX_SHAPES = 3
 
 
 class TraceMarks:
-    """What the last trace says of each module; nothing where there was none."""
+    """What the last trace says of each module; nothing where there was none.
+
+    Attributes:
+        trace: That trace.
+    """
 
     def __init__(self, trace: Trace | None) -> None:
+        self.trace = trace
         self._calls: dict[str, list[TraceCall]] = {}
         self._unused = frozenset(trace.unused) if trace is not None else frozenset()
         self._failed_at = trace.failed_at if trace is not None else None
         for call in trace.calls if trace is not None else ():
             self._calls.setdefault(call.path, []).append(call)
+
+    @cached_property
+    def flow(self) -> FlowView:
+        """The trace's graph, to be opened box by box."""
+        found = self.trace
+        if found is None:
+            return FlowView((), (), (), None)
+        return FlowView(found.calls, found.operators, found.edges, found.failed_at)
 
     def row(self, path: str) -> RowTrace | None:
         """Return what stands on the row of the module at ``path``."""

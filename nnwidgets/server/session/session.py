@@ -113,7 +113,6 @@ class Session:
         self._checked: int | None = None
         self._check_seconds = 0.0
         self._is_checking = False
-        self._trace: Trace | None = None
         self.trace_marks, self.signal = TraceMarks(None), SignalMarks(None)
         self.untrained: frozenset[str] = frozenset()
         self.preview_stats: dict[tuple[str, int | None], TensorStats] = {}
@@ -191,7 +190,7 @@ class Session:
         self._index = None
         self._flats = OrderedDict()
         self._findings = self._of_data = ()
-        self._trace, self.trace_marks, self.signal = None, TraceMarks(None), SignalMarks(None)
+        self.trace_marks, self.signal = TraceMarks(None), SignalMarks(None)
         self.preview_stats = {}
         self.file_cache.clear()
         self.stats_cache.clear()
@@ -454,11 +453,11 @@ class Session:
     @property
     def trace(self) -> Trace | None:
         """The last trace shown in this view."""
-        return self._trace
+        return self.trace_marks.trace
 
     def show_trace(self, trace: Trace | None) -> None:
         """Show ``trace`` on the rows; None takes the last one away."""
-        self._trace, self.trace_marks = trace, TraceMarks(trace)
+        self.trace_marks = TraceMarks(trace)
         self.emit("traced", {})
 
     def show_activations(self, found: Activations) -> None:

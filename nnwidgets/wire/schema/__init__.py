@@ -6,6 +6,7 @@ its JSON head plus one binary buffer beside the message.
     envelope.py     request, reply, error, progress, events, arrays; what several parts are made of
     tree.py         `open`, `rows`, `locate`: the model as rows
     inspect.py      `inspect`, `stats`, `values`, `depth`, `ties`, `findings`, `trace`, `forward`: one row, looked at
+    graph.py        `graph`: what flows through a forward
     signal.py       `activations`, `signal` to `compare_inits`: the signal through the layers
     table.py        `table`, `mark`: all tensors at once
     changes.py      `initializers` to `code`: what changes a model
@@ -52,6 +53,7 @@ from nnwidgets.wire.schema.envelope import (
     VariablesBody,
     VariablesReply,
 )
+from nnwidgets.wire.schema.graph import GraphBody, GraphReply
 from nnwidgets.wire.schema.inspect import (
     ClearReply,
     DepthReply,
@@ -91,6 +93,7 @@ KINDS: dict[str, tuple[type, type]] = {
     "ties": (ModelBody, TiesReply),
     "findings": (ModelBody, FindingsReply),
     "trace": (ModelBody, TraceReply),
+    "graph": (GraphBody, GraphReply),
     "table": (TableBody, TableReply),
     "mark": (MarkBody, MarkReply),
     "forward": (ForwardBody, TraceReply),

@@ -205,12 +205,14 @@ class PartBody(TypedDict):
     name: `checkpoints` is its panel of checkpoints, `reinitialize` what fills tensors anew, `pulse` the column of a
         training's course, `help` what the filter and the keys mean, `depth` a tensor in every block, `table` the view
         of all tensors, a row each, `ranks` what is drawn of a model over ranks, `signal` what is drawn of a run of
-        `activations`, `zh` its words in Simplified Chinese, `sentences` what reads by them what the kernel says.
+        `activations`, `graph` what is drawn of a forward's graph, `layout` what finds
+        places for it, `zh` its words in Simplified Chinese, `sentences` what reads by them what the kernel says.
     """
 
     name: Literal[
-        "checkpoints", "reinitialize", "pulse", "help", "depth", "table", "ranks", "signal", "sentences", "zh"
-    ]
+        "checkpoints", "reinitialize", "pulse", "help", "depth", "table", "ranks", "signal", "graph", "layout",
+        "sentences", "zh",
+    ]  # fmt: skip
 
 
 class PartReply(TypedDict):

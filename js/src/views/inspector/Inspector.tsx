@@ -1,7 +1,7 @@
 import type { RefObject } from "preact";
 import { useCallback, useEffect, useImperativeHandle, useMemo, useRef, useState } from "preact/hooks";
 import { lazily } from "../../bundles/lazily.tsx";
-import { reinitializePart, signalPart } from "../../bundles/lazyParts.ts";
+import { graphPart, reinitializePart, signalPart } from "../../bundles/lazyParts.ts";
 import { CodePanel } from "../../components/Code.tsx";
 import { ErrorNote, Note } from "../../components/Note.tsx";
 import { PathLink } from "../../components/PathText.tsx";
@@ -35,6 +35,7 @@ const LazyCompare = lazily(
   (client) => signalPart(client).then(({ Compare }) => Compare),
   word("These can’t be compared."),
 );
+const LazyGraph = lazily(graphPart, word("The graph can’t be drawn now."));
 const LazyReinitialize = lazily(reinitializePart, word("This can’t be re-initialized."));
 
 /** What the tree may ask of the inspector. */
@@ -49,6 +50,8 @@ export interface InspectorProps {
   readonly client: Client;
   /** "" is the model itself. */
   readonly path: string;
+  /** The model's. */
+  readonly name: string;
   /** Goes up when the model may have changed: what is shown is read again. */
   readonly generation: number;
   readonly onNavigate: (path: string) => void;
@@ -69,11 +72,11 @@ export interface InspectorProps {
 /** So many findings come with a row at most; the model's own row can ask for all. */
 const MOST_INSPECTED = 50;
 
-type TabId = "overview" | "init" | "ties" | "code" | "findings" | "trace" | "signal";
+type TabId = "overview" | "init" | "ties" | "code" | "findings" | "trace" | "graph" | "signal";
 
 /** Everything about the selected row. */
 export function Inspector(props: InspectorProps) {
-  const { client, path, onNavigate, onHover, theme, alive, handle, editing = null, touched = 0, signal } = props;
+  const { client, path, name, onNavigate, onHover, theme, alive, handle, editing = null, touched = 0, signal } = props;
   const id = useUniqueId();
   const traced = useTraced(client);
   const [unannounced, setUnannounced] = useState(0);
@@ -118,6 +121,15 @@ export function Inspector(props: InspectorProps) {
   const selected = tabs.some((tab) => tab.id === wanted) ? wanted : "overview";
   const hasMore = path === "" && selected === "findings" && (reply?.findings.length ?? 0) >= MOST_INSPECTED;
   const allFindings = useQuery(client, "findings", hasMore ? {} : null, { generation, alive });
+
+  const form = canRun ? (
+    <ForwardForm
+      {...{ client, alive }}
+      memory={editing.memory}
+      generation={generation + touched}
+      hasTrace={lastTrace !== null}
+    />
+  ) : null;
 
   const list = useRef<HTMLDivElement | null>(null);
   const focus = useCallback(() => list.current?.querySelector<HTMLElement>("[aria-selected=true]")?.focus(), []);
@@ -229,14 +241,17 @@ export function Inspector(props: InspectorProps) {
                   column={signal}
                 />
               ) : null}
-              {selected === "trace" && canRun ? (
-                <ForwardForm
-                  {...{ client, alive }}
+              {selected === "graph" && editing !== null ? (
+                <LazyGraph
+                  {...{ client, path, traced, onNavigate, onHover }}
+                  name={name}
+                  alive={alive}
                   memory={editing.memory}
-                  generation={generation + touched}
-                  hasTrace={lastTrace !== null}
-                />
+                >
+                  {form}
+                </LazyGraph>
               ) : null}
+              {selected === "trace" ? form : null}
               {selected === "trace" && lastTrace !== null ? (
                 <WholeTrace reply={lastTrace.body} {...{ alive, onNavigate }} />
               ) : null}
@@ -266,7 +281,7 @@ function tabsFor(reply: InspectReply | null, hasTrace: boolean, canEdit: boolean
     ...(hasInside ? [{ id: "findings", label: t("Findings"), count: countOf(nFindings) } as const] : []),
     ...(hasTrace ? [{ id: "trace", label: t("Trace") } as const] : []),
     ...(canRun && reply?.module != null && reply.alias_of === null
-      ? [{ id: "signal", label: t("Signal") } as const]
+      ? [{ id: "graph", label: t("Graph") } as const, { id: "signal", label: t("Signal") } as const]
       : []),
     { id: "code", label: t("Code") },
   ];

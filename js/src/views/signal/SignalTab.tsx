@@ -1,9 +1,10 @@
-import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
+import { useEffect, useRef, useState } from "preact/hooks";
 import { ErrorNote, Note } from "../../components/Note.tsx";
 import { PathLink } from "../../components/PathText.tsx";
 import { Section } from "../../components/Section.tsx";
 import { useQuery } from "../../hooks/useQuery.ts";
 import type { Memory } from "../../hooks/useRemembered.ts";
+import { useRowUnderPointer } from "../../hooks/useRowUnderPointer.ts";
 import { useUniqueId } from "../../hooks/useUniqueId.ts";
 import { t, tx } from "../../i18n/translate.ts";
 import { countText, exactCount, floatText } from "../../lib/format.ts";
@@ -205,23 +206,4 @@ function Failure({ reply: { failed_in, failed_at, error }, alive, onNavigate }: 
 /** Whether a path is another, or below it. */
 function isWithin(path: string, ancestor: string): boolean {
   return ancestor === "" || (path.startsWith(ancestor) && ["", ".", "["].includes(path.charAt(ancestor.length)));
-}
-
-/** The path of the tree's row that the pointer or the focus is on; of the model's own row too little is said by all. */
-function useRowUnderPointer(within: { readonly current: HTMLElement | null }): string | null {
-  const [path, setPath] = useState<string | null>(null);
-  useLayoutEffect(() => {
-    const root = within.current?.closest(".nnw-explorer");
-    const look = ({ target }: Event): void => {
-      const row = (target as Element).closest?.<HTMLElement>("[role=treegrid] [role=row][data-path]");
-      setPath(row?.dataset.path || null);
-    };
-    root?.addEventListener("mouseover", look);
-    root?.addEventListener("focusin", look);
-    return () => {
-      root?.removeEventListener("mouseover", look);
-      root?.removeEventListener("focusin", look);
-    };
-  }, []);
-  return path;
 }

@@ -50,6 +50,7 @@ async function shown(client: TestClient, change: Partial<InspectorProps> = {}) {
   const props: InspectorProps = {
     client,
     path: "0.weight",
+    name: "net",
     generation: 0,
     onNavigate: vi.fn(),
     onHover: vi.fn(),

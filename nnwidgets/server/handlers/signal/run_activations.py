@@ -10,9 +10,9 @@ from nnwidgets.introspect.last_inputs import LastInputs, last_inputs
 from nnwidgets.introspect.signal.activations import watched_activations
 from nnwidgets.introspect.signal.losses import NOISE
 from nnwidgets.introspect.statistics.exact_stats import CancelledError
-from nnwidgets.server.handlers.findings_and_ties import tensor_variable
 from nnwidgets.server.handlers.registry import handles
 from nnwidgets.server.handlers.signal.signal_points import signal_body
+from nnwidgets.server.handlers.tracing.forward import tensor_variable
 from nnwidgets.server.notebook.ipykernel import on_main_thread
 from nnwidgets.server.session.session import Session
 from nnwidgets.wire.dispatch import Job

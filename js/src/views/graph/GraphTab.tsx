@@ -1,0 +1,140 @@
+import type { ComponentChildren } from "preact";
+import { useEffect, useState } from "preact/hooks";
+import { ErrorNote, Note } from "../../components/Note.tsx";
+import { PathLink } from "../../components/PathText.tsx";
+import { Pending } from "../../components/Pending.tsx";
+import { useQuery } from "../../hooks/useQuery.ts";
+import { type Memory, useRemembered } from "../../hooks/useRemembered.ts";
+import { t, tx } from "../../i18n/translate.ts";
+import { type PageError, toPageError } from "../../lib/errors.ts";
+import type { Client } from "../../protocol/client.ts";
+import type { GraphReply } from "../../protocol/messages.ts";
+import type { LayOut, PlacedGraph } from "../../state/graph/layout.ts";
+import { GraphFrame } from "./GraphFrame.tsx";
+import { sizedGraph } from "./nodeText.ts";
+
+export interface GraphTabProps {
+  readonly client: Client;
+  /** The row that is selected. */
+  readonly path: string;
+  readonly name: string;
+  /** Goes up with each trace. */
+  readonly traced: number;
+  readonly alive: boolean;
+  readonly memory: Memory;
+  readonly onNavigate: (path: string) => void;
+  readonly onHover: (paths: readonly string[] | null) => void;
+  /** The form for another forward. */
+  readonly children: ComponentChildren;
+}
+
+interface WithLayout extends GraphTabProps {
+  readonly loadLayout: (client: Client) => Promise<LayOut>;
+}
+
+/** A graph with where all of it is: what is drawn stays until the next is laid out. */
+interface Drawn {
+  readonly reply: GraphReply;
+  readonly placed: PlacedGraph;
+}
+
+/** Letters of the fonts that code is shown in are as wide, or less. */
+const LETTER = 6.7;
+const COMMAND = "%nn graph net X";
+
+/** What flows through the last forward, as a graph whose boxes open. */
+export function GraphTab(props: WithLayout) {
+  const { client, path, traced, alive, memory, loadLayout, children, onNavigate } = props;
+  const [opened, setOpened] = useRemembered<readonly string[] | null>(memory, "graph opened", null);
+  const [show, setShow] = useState<string | null>(null);
+  const body = { ...(opened === null ? {} : { opened: [...opened] }), ...(show === null ? {} : { show }) };
+  const { answer, isCurrent, error, retry } = useQuery(client, "graph", body, { generation: traced, alive });
+  const reply = answer?.body ?? null;
+  const [drawn, setDrawn] = useState<Drawn | null>(null);
+  const [failure, setFailure] = useState<PageError | null>(null);
+  const lay = (): (() => void) => {
+    let isOver = false;
+    if (reply !== null) {
+      loadLayout(client)
+        .then((layOut) => layOut(sizedGraph(reply, LETTER)))
+        .then(
+          (placed) => {
+            if (!isOver) {
+              setFailure(null);
+              setDrawn({ reply, placed });
+            }
+          },
+          (error: unknown) => isOver || setFailure(toPageError(error)),
+        );
+    }
+    return () => {
+      isOver = true;
+    };
+  };
+  useEffect(lay, [reply, loadLayout]);
+  const isMissing = error?.code === "not-traced";
+  const wrong = isMissing ? null : (error ?? failure);
+  return (
+    <>
+      {children}
+      {wrong === null ? null : (
+        <ErrorNote error={wrong} {...{ path, alive }} what={t("The graph can’t be drawn now.")} onRetry={retry} />
+      )}
+      {isMissing ? (
+        <p class="nnw-dim nnw-quiet">
+          {tx(
+            "No forward was traced yet: its graph shows which layer takes what another gave. Run one here, or {0} in a cell.",
+            <code>{COMMAND}</code>,
+          )}
+        </p>
+      ) : drawn === null ? (
+        wrong === null && <Pending error={null} what="" onRetry={retry} {...{ path, alive }} />
+      ) : (
+        <>
+          <Remarks reply={drawn.reply} {...{ alive, onNavigate }} />
+          <GraphFrame
+            {...props}
+            {...drawn}
+            isStale={!isCurrent || drawn.reply !== reply}
+            onOpened={(next) => {
+              setShow(null);
+              setOpened(next);
+            }}
+            onShow={(next) => {
+              setOpened(drawn.reply.opened);
+              setShow(next);
+            }}
+          />
+        </>
+      )}
+    </>
+  );
+}
+
+interface RemarksProps {
+  readonly reply: GraphReply;
+  readonly alive: boolean;
+  readonly onNavigate: (path: string) => void;
+}
+
+/** Where the forward ended, and what had to be closed. */
+function Remarks({ reply: { failed_at, error, n_closed }, alive, onNavigate }: RemarksProps) {
+  return (
+    <>
+      {error === null ? null : (
+        <Note kind="error">
+          <p>
+            <b>{t("Forward failed")}</b>
+            {failed_at === null ? null : tx(" at {0}", <PathLink path={failed_at} {...{ alive, onNavigate }} />)}
+          </p>
+          <p>{error}</p>
+        </Note>
+      )}
+      {n_closed === 0 ? null : (
+        <p class="nnw-dim nnw-quiet" role="status">
+          {t("{0} {0|box was|boxes were} closed to keep the graph small enough to be drawn.", n_closed)}
+        </p>
+      )}
+    </>
+  );
+}

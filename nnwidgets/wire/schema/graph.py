@@ -1,0 +1,97 @@
+"""The part of the schema that is about what flows through a forward: `graph`."""
+
+from __future__ import annotations
+
+from typing import Literal, NotRequired, TypedDict
+
+from nnwidgets.wire.schema.envelope import ModelBody, Number
+from nnwidgets.wire.schema.inspect import Severity
+
+
+class GraphBody(ModelBody):
+    """Give the graph of the last trace shown, as much of it as is open.
+
+    opened: keys of the boxes that are open, in the order they were opened; without it some sixty nodes are shown.
+    show: a module's path; what it is in is opened too.
+    mermaid: whether to give it as a Mermaid flowchart too.
+    """
+
+    opened: NotRequired[list[str]]
+    show: NotRequired[str]
+    mermaid: NotRequired[bool]
+
+
+class GraphNode(TypedDict):
+    """A box of the graph, or one of its ends. What isn't there is zero, false, or nothing.
+
+    key: what it is known by, whatever else is shown, as long as the trace is the last.
+    parent: place of the box that it is in.
+    kind: `module` is a call of one; `row` a box around several that repeat together; `range` one around many of a box
+        that has more than can be shown.
+    name: what to write, by the paths below that of the box that it is in.
+    path: of the module.
+    is_open: what is in it is shown.
+    can_open: something is in it.
+    n_calls: calls of modules in it.
+    n_repeats: how many in a row it stands for, where more than one.
+    failed: the forward ended here.
+    seconds, flops, n_params: of all that it stands for; seconds without what isn't known.
+    tie: the first tie group with a member in it.
+    findings: the worst severity of those on and in it.
+    """
+
+    key: str
+    parent: NotRequired[int]
+    kind: Literal["module", "operator", "input", "output", "row", "range"]
+    name: str
+    path: NotRequired[str]
+    class_name: NotRequired[str]
+    is_open: NotRequired[bool]
+    can_open: NotRequired[bool]
+    n_calls: NotRequired[int]
+    n_repeats: NotRequired[int]
+    failed: NotRequired[bool]
+    seconds: NotRequired[float]
+    flops: NotRequired[Number]
+    n_params: NotRequired[Number]
+    tie: NotRequired[str]
+    findings: NotRequired[Severity]
+
+
+class GraphEdge(TypedDict):
+    """What flows from the node at one place to that at another.
+
+    shape, dtype: of the first tensor.
+    through: operators on its way that only moved or reshaped its values.
+    n_tensors: how many, where more than one.
+    is_to_next: it goes to the next of those that the target stands for.
+    """
+
+    source: int
+    target: int
+    shape: str
+    dtype: str
+    through: NotRequired[list[str]]
+    n_tensors: NotRequired[int]
+    is_to_next: NotRequired[bool]
+
+
+class GraphReply(TypedDict):
+    """At most 400 nodes and 64 kB, Mermaid aside: where more was asked for, boxes that were opened before are closed.
+
+    nodes: in the order they began, boxes before what is in them.
+    opened: keys of the boxes that are open.
+    n_closed: how many of those asked for aren't, for the graph's size.
+    shown: place of the node that stands for what was to be shown, None where it wasn't called.
+    failed_at, error: as in a trace.
+    mermaid: the same graph as a Mermaid flowchart, which Markdown on many sites draws.
+    """
+
+    nodes: list[GraphNode]
+    edges: list[GraphEdge]
+    opened: list[str]
+    n_closed: int
+    shown: int | None
+    failed_at: str | None
+    error: str | None
+    mermaid: NotRequired[str]

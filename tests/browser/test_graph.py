@@ -1,0 +1,71 @@
+"""The graph of a forward: drawn, opened and followed by mouse and by keyboard, in light, dark and narrow."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from playwright.sync_api import expect
+
+from lab_driver import models
+from lab_driver.axe import violations
+
+RESIDUAL = """class Block(nn.Module):
+    def __init__(self, width):
+        super().__init__()
+        self.norm, self.up, self.down = nn.LayerNorm(width), nn.Linear(width, 2 * width), nn.Linear(2 * width, width)
+    def forward(self, x):
+        return x + self.down(torch.relu(self.up(self.norm(x))))
+net = nn.Sequential(nn.Linear(20, 8), *[Block(8) for _ in range(12)], nn.Linear(8, 10))
+X = torch.rand(2, 20)"""
+
+
+@pytest.fixture
+def explorer(lab):
+    notebook = lab.open([models.LOAD, RESIDUAL, "%nn net", "%nn graph net X"])
+    notebook.run(0, 1, 2)
+    return notebook.explorer(2)
+
+
+def test_the_graph_is_opened_and_followed_by_mouse_and_by_keyboard(explorer, lab):
+    page = explorer.root.page
+    expect(explorer.tab("Graph")).to_contain_text("No forward was traced yet")
+    explorer.notebook.run(3)
+    expect(explorer.notebook.output(3)).to_contain_text("12 × 1 … 12")
+    graph = explorer.inspector.get_by_role("group", name="Graph of net")
+    nodes = graph.get_by_role("button")
+    expect(nodes).to_have_count(10)
+    explorer.screenshot("graph-light")
+    assert violations(explorer) == []
+
+    linear = graph.get_by_role("button", name=re.compile("^up Linear"))
+    linear.hover()
+    expect(explorer.grid.locator(".nnw-lit")).to_have_count(1)
+    linear.click()
+    explorer.wait_inspecting("1.up")
+    expect(linear).to_have_attribute("aria-pressed", "true")
+    block = graph.get_by_role("button", name=re.compile("^12 × 1 … 12 Block"))
+    block.locator("text").first.dblclick()
+    expect(nodes).to_have_count(5)
+    expect(block).to_have_attribute("aria-expanded", "false")
+
+    block.focus()
+    page.keyboard.press("Enter")
+    expect(nodes).to_have_count(10)
+    focused = graph.locator(":focus")
+    expect(focused).to_have_accessible_name(re.compile("^norm LayerNorm"))
+    page.keyboard.press("ArrowDown")
+    expect(focused).to_have_accessible_name(re.compile("^up Linear"))
+    page.keyboard.press("Escape")
+    expect(focused).to_have_accessible_name(re.compile("Block; open"))
+    page.keyboard.press("0")
+    drawing = graph.locator("svg.nnw-graph")
+    before = drawing.get_attribute("width")
+    page.keyboard.press("+")
+    expect(drawing).not_to_have_attribute("width", before)
+
+    lab.theme("JupyterLab Dark")
+    explorer.root.evaluate("(root) => { root.style.width = '360px'; }")
+    graph.scroll_into_view_if_needed()
+    explorer.screenshot("graph-narrow-dark")
+    assert violations(explorer) == []

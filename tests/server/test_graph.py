@@ -1,0 +1,118 @@
+"""The graph of a forward as a page gets it: box by box, and never more than it can show."""
+
+import json
+
+import pytest
+import torch
+from torch import nn
+
+import nnwidgets as nnw
+from tests.introspect.data_flow.test_edges import Block, By, line
+from tests.support.requests import asked
+
+
+def view_of(net, *inputs):
+    view = nnw.explore(net, name="net")
+    with torch.no_grad():
+        view.show_trace(nnw.trace(net, *inputs))
+    return view
+
+
+def names(reply):
+    return [(node["kind"], node["name"], node.get("n_repeats", 1)) for node in reply["nodes"]]
+
+
+def node_of(reply, name):
+    return next(node for node in reply["nodes"] if node["name"] == name)
+
+
+@pytest.fixture
+def view():
+    shown = view_of(nn.Sequential(line(), *(Block() for _ in range(12)), line()), torch.randn(2, 4))
+    yield shown
+    shown.close()
+
+
+def test_a_box_opens_and_closes_on_request_and_keeps_its_key(view):
+    first = asked(view, "graph", opened=[])
+    assert names(first) == [
+        ("input", "input 0", 1),
+        ("module", "0", 1),
+        ("module", "1 … 12", 12),
+        ("module", "13", 1),
+        ("output", "output", 1),
+    ]
+    block = node_of(first, "1 … 12")
+    assert block["can_open"]
+    assert "is_open" not in block
+    opened = asked(view, "graph", opened=[block["key"]])
+    box = node_of(opened, "1 … 12")
+    assert (box["key"], box["is_open"], opened["opened"]) == (block["key"], True, [block["key"]])
+    inside = [node["name"] for node in opened["nodes"] if node.get("parent") == opened["nodes"].index(box)]
+    assert inside == ["norm", "inner", "drop", "add"]
+    assert asked(view, "graph", opened=[]) == first
+    assert asked(view, "graph", opened=["x", "9999", "3-99999", "-1"])["nodes"] == first["nodes"]
+    assert asked(view, "graph", opened=[], mermaid=True)["mermaid"].startswith("flowchart TB")
+
+
+def test_a_node_tells_of_all_that_it_stands_for(view):
+    block = node_of(asked(view, "graph", opened=[]), "1 … 12")
+    calls = [call for call in view._session.trace.calls if call.depth == 1 and call.path not in {"0", "13"}]
+    assert block["seconds"] == pytest.approx(sum(call.seconds for call in calls))
+    assert block["flops"] == sum(call.flops for call in calls)
+    assert block["n_params"] == 12 * nnw.tree(Block()).n_params
+    assert (block["path"], block["class_name"], block["n_calls"]) == ("1", "Block", 3)
+
+
+def test_what_a_module_is_in_is_opened_to_show_it(view):
+    found = asked(view, "graph", opened=[], show="7.inner")
+    assert found["nodes"][found["shown"]]["name"] == "inner"
+    assert asked(view, "graph", opened=[], show="nowhere")["shown"] is None
+
+
+def test_without_a_trace_there_is_no_graph(view):
+    asked(view, "clear_trace")
+    assert asked(view, "graph")["code"] == "not-traced"
+
+
+def unlike(n):
+    """A net of so many layers, no two alike."""
+    lengths = (at % 23 + 1 for at in range(n))
+    return nn.Sequential(*(nn.Sequential(nn.ReLU(), *map(nn.Dropout, [0.0] * length)) for length in lengths))
+
+
+def dense(n):
+    """A net each of whose layers takes what all before it gave."""
+
+    def forward(self, x):
+        values = [x]
+        for layer in self.layers:
+            values.append(layer(*values))
+        return values[-1]
+
+    return By(forward, layers=nn.ModuleList(By(lambda _, *xs: sum(xs)) for _ in range(n)))
+
+
+def fed(n):
+    """A net that takes so many tensors, and gives as many."""
+    return By(lambda self, *xs: [self.last(x) for x in xs[:n]], last=nn.ReLU())
+
+
+@pytest.mark.parametrize(
+    ("net", "n_inputs", "last"),
+    [(unlike(150), 1, "149.0"), (dense(70), 1, "layers.69"), (fed(500), 500, "last")],
+    ids=["many unlike", "dense", "many inputs"],
+)
+def test_of_any_model_there_are_few_nodes_and_bytes_and_the_last_call_can_be_seen(net, n_inputs, last):
+    view = view_of(net, *(torch.ones(1) for _ in range(n_inputs)))
+    opened = []
+    for _ in range(4):
+        reply = asked(view, "graph", opened=opened)
+        assert len(reply["nodes"]) <= 400
+        assert len(json.dumps(reply)) <= 64_000
+        closed = [node["key"] for node in reply["nodes"] if node.get("can_open") and not node.get("is_open")]
+        opened = [*reply["opened"], *closed]
+    shown = asked(view, "graph", opened=opened, show=last)
+    assert len(json.dumps(shown)) <= 64_000
+    assert shown["nodes"][shown["shown"]]["path"] == last
+    view.close()
