@@ -238,6 +238,7 @@ _ANSWERS: dict[str, Callable[[nn.Module, Mapping[str, Any]], Said]] = {
     "trace": _trace,
     "plan": checkpoints.plan_here,
     "diff": checkpoints.diff_here,
+    "save": checkpoints.save_part,
     "prepare": held_changes.prepare,
     "renew": held_changes.renew,
     "commit": held_changes.commit,

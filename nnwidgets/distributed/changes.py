@@ -90,19 +90,15 @@ def change_from_here(
         RanksDisagreeError: They would do different things.
     """
     given = dict(options)
-    arguments = with_path(arguments) if function == "load" else arguments
+    arguments = with_path(arguments, given) if function == "load" else arguments
     if function == "init" and given.get("seed") is None:
         given["seed"] = draw_seed()
-    if given.get("optimizer") is not None or function == "apply":
-        raise InvalidTargetError(
-            f"{function} from outside of the ranks takes no {'function' if function == 'apply' else 'optimizer'}.",
-            hint="Run it on all of them, with %%px for instance.",
-        )
+    refuse_what_is_here(function, given)
     number = secrets.token_hex(8)
     body = {"function": function, "given": to_json((arguments, given), function), "number": number}
     here, missing = ask("here")
     _need_all(missing)
-    _need_whole_job(here)
+    need_whole_job(here)
     try:
         replies, missing = ask("prepare", seconds=seconds + _LONGEST_CHANGE, change=body)
         _need_all(missing)
@@ -139,8 +135,31 @@ def change_from_here(
     return report_of({rank: each["report"] for rank, each in replies.items()}, change)
 
 
-def with_path(arguments: tuple[Any, ...]) -> tuple[Any, ...]:
-    """Arguments that begin with a path, as ranks find it: what is seen from here by its whole path."""
+def refuse_what_is_here(function: str, given: Mapping[str, Any]) -> None:
+    """Refuse what this process has and ranks can't be given: optimizers, and functions.
+
+    Raises:
+        InvalidTargetError: It is given.
+    """
+    what = "function" if function == "apply" else next((name for name in _HERE if given.get(name) is not None), None)
+    if what is not None:
+        raise InvalidTargetError(
+            f"{function} from outside of the ranks takes no {what}.",
+            hint="Run it on all of them, with %%px for instance.",
+        )
+
+
+_HERE = ("optimizer", "progress")
+
+
+def with_path(arguments: tuple[Any, ...], given: dict[str, Any]) -> tuple[Any, ...]:
+    """Arguments that begin with a path, as ranks find it: what is seen from here by its whole path.
+
+    Args:
+        arguments: Those without a name.
+        given: Those by name, of which the path is taken.
+    """
+    arguments = (given.pop("path"), *arguments) if "path" in given else arguments
     if not arguments or not isinstance(arguments[0], str | os.PathLike):
         return arguments
     path = Path(os.fsdecode(arguments[0]))
@@ -173,14 +192,13 @@ def _need_all(missing: Mapping[int, Missing]) -> None:
         raise RankMissingError(f"A change needs every rank, and nothing was changed. {why}", ranks=tuple(missing))
 
 
-def _need_whole_job(here: Replies) -> None:
-    """Refuse to change a model that ranks hold which weren't asked."""
+def need_whole_job(here: Replies) -> None:
+    """Refuse to change or save a model that ranks hold which weren't asked."""
     world_size = max(int(each.get("world_size", 1)) for each in here.values())
     others = tuple(rank for rank in range(world_size) if rank not in here)
     if others:
         raise RankMissingError(
-            f"A change needs every rank, and {rank_names(others)} of {world_size} "
-            f"{'is' if len(others) == 1 else 'are'}n't asked. Nothing was changed.",
+            f"Every rank is needed; not asked of {world_size}: {rank_names(others)}. Nothing was done.",
             ranks=others,
             hint="Give ranks() all of them.",
         )

@@ -1,17 +1,24 @@
-"""Checkpoints of models over ranks, asked from outside: plans and comparisons of what each rank holds, merged."""
+"""Checkpoints of models over ranks, asked from outside: saves, and plans and comparisons of what each holds, merged."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
+from inspect import signature
 from typing import Any
 
 from torch import nn
 
-from nnwidgets.checkpoint import diff, plan
+from nnwidgets.checkpoint import SaveReport, diff, plan, save
 from nnwidgets.checkpoint.diffing.diff import Sums, diff_with_sums
-from nnwidgets.distributed.changes import Asks, with_path
+from nnwidgets.checkpoint.formats.paths import check_path
+from nnwidgets.checkpoint.saving.here import Request, save_here
+from nnwidgets.checkpoint.saving.over_ranks.save_together import ranks_of, save_together
+from nnwidgets.distributed.changes import Asks, need_whole_job, refuse_what_is_here, with_path
 from nnwidgets.distributed.inputs import from_json, to_json
 from nnwidgets.distributed.merging import plans_and_diffs
+from nnwidgets.distributed.shares import place_in_group
+from nnwidgets.distributed.sources.source import Missing
 from nnwidgets.errors import InvalidTargetError, RankMissingError
 from nnwidgets.introspect.safe_access.scan import read
 from nnwidgets.introspect.tracing.inputs import device_of
@@ -19,15 +26,16 @@ from nnwidgets.introspect.tracing.inputs import device_of
 Said = dict[str, Any]
 
 LONGEST_LOOK = 600.0
-"""Seconds beyond the timeout that reading a file may take."""
+"""Seconds beyond the timeout that reading or writing a file may take."""
 
 
 def ask_file(ask: Asks, function: str, arguments: tuple[Any, ...], options: Mapping[str, Any], seconds: float) -> Any:
-    """Have each rank plan a load or compare with a file, and merge what they say.
+    """Have each rank plan a load, compare with a file or save its part, and merge what they say.
 
     Args:
         ask: Asks them.
-        function: ``"plan"``, or ``"diff"``, whose model is the first side, unless ``is_second`` among the options says.
+        function: ``"plan"``, ``"save"``, or ``"diff"``, whose model is the first side, unless ``is_second`` among the
+            options says.
         arguments: What it was called with besides the model.
         options: The same, by name.
         seconds: How long an answer may take; reading may take longer.
@@ -36,8 +44,11 @@ def ask_file(ask: Asks, function: str, arguments: tuple[Any, ...], options: Mapp
         RankMissingError: A rank can't; or one is missing, of a plan.
         InvalidTargetError: The other side is no path.
     """
+    if function == "save":
+        return _ask_save(ask, arguments, options, seconds)
     given = {name: each for name, each in options.items() if each is not None}
-    sides = with_path(arguments)
+    refuse_what_is_here(function, given)
+    sides = with_path(arguments, given)
     if not all(isinstance(each, str) for each in sides[:1]):
         raise InvalidTargetError(
             "A model over ranks is compared with a file.", hint="In a process group, with a mark or a module too."
@@ -47,13 +58,16 @@ def ask_file(ask: Asks, function: str, arguments: tuple[Any, ...], options: Mapp
     if function == "diff":
         return plans_and_diffs.merged_diffs(replies, tuple(missing))
     if missing:
-        why = " ".join(each.told(rank, ()) for rank, each in missing.items())
-        raise RankMissingError(f"A plan needs every rank. {why}", ranks=tuple(missing))
+        raise RankMissingError(f"A plan needs every rank. {_why(missing)}", ranks=tuple(missing))
     return plans_and_diffs.merged_plans({rank: plans_and_diffs.plan_from_json(each) for rank, each in replies.items()})
 
 
-def file_here(module: nn.Module, function: str, arguments: tuple[Any, ...], options: Mapping[str, Any]) -> Any:
-    """A plan or a comparison of what this rank holds; nobody is asked."""
+def file_here(
+    module: nn.Module, function: str, arguments: tuple[Any, ...], options: Mapping[str, Any], seconds: float
+) -> Any:
+    """A plan or a comparison of what this rank holds, for which nobody is asked; or a save, of all that do the same."""
+    if function == "save":
+        return _save_with_others(module, arguments, options, seconds)
     if function == "plan":
         return plan(module, *arguments, **options)
     given = dict(options)
@@ -75,6 +89,84 @@ def diff_here(module: nn.Module, body: Mapping[str, Any]) -> Said:
     sides = (path, module) if is_second else (module, path)
     found = diff_with_sums(*sides, *arguments, name=str(body["model"]), sums=sums, **options)
     return {"diff": found.to_dict(), "sums": {name: each.to_json() for name, each in sums.items()}}
+
+
+def _ask_save(ask: Asks, arguments: tuple[Any, ...], options: Mapping[str, Any], seconds: float) -> SaveReport:
+    """Have all ranks save what they hold together: all of it, or nothing.
+
+    Args:
+        ask: Asks them.
+        arguments: What `save` was called with besides the model.
+        options: The same, by name.
+        seconds: How long an answer may take; writing may take longer, as long as each says that it does.
+
+    Raises:
+        RankMissingError: A rank is missing, or can't; nothing was saved, unless it says otherwise.
+        InvalidTargetError: It has to be run on the ranks: an optimizer or a function is given, or they are no job.
+    """
+    given = _arguments(arguments, options)
+    refuse_what_is_here("save", given)
+    made = to_json(((_path_there(given.pop("path")),), given), "save")
+    here, missing = ask("here")
+    if missing:
+        raise RankMissingError(f"A save needs every rank, and nothing was saved. {_why(missing)}", ranks=tuple(missing))
+    need_whole_job(here)
+    if len(here) > 1 and all(each["world_size"] == 1 for each in here.values()):
+        raise InvalidTargetError(
+            "These ranks are in no process group: each has a model of its own, and there is one path.",
+            hint="Save one of them: nnw.ranks(client[[0]])[name].",
+        )
+    replies, missing = ask("save", seconds=seconds + LONGEST_LOOK, given=made, patience=seconds)
+    lost = [f"{each.told(rank, replies)} It was saved all the same." for rank, each in missing.items()]
+    return plans_and_diffs.save_report_of(replies, lost)
+
+
+def save_part(module: nn.Module, body: Mapping[str, Any]) -> Said:
+    """Save this rank's part, as all ranks are asked to now."""
+    (path, *_), options = _given(module, body)
+    return plans_and_diffs.save_to_json(_save_with_others(module, (path,), options, float(body.get("patience", 0.0))))
+
+
+def _save_with_others(
+    module: nn.Module, arguments: tuple[Any, ...], options: Mapping[str, Any], seconds: float
+) -> SaveReport:
+    """Save this rank's part, as all ranks do, whether or not the model itself tells that they hold it together.
+
+    Args:
+        module: The model.
+        arguments: What `save` was called with besides it.
+        options: The same, by name.
+        seconds: How long to wait for the others.
+    """
+    asked = Request(module, **_arguments(arguments, options))
+    world_size = place_in_group()[1]
+    ranks = ranks_of(module) or (tuple(range(world_size)) if world_size > 1 else ())
+    return save_together(asked, ranks, seconds) if ranks else save_here(asked)
+
+
+def _arguments(arguments: tuple[Any, ...], options: Mapping[str, Any]) -> dict[str, Any]:
+    """What `save` was called with, by name, without the model.
+
+    Raises:
+        TypeError: It takes no such arguments.
+    """
+    try:
+        given = dict(signature(save).bind(None, *arguments, **options).arguments)
+    except TypeError as error:
+        raise TypeError(f"save() {error}") from None
+    del given["obj"]
+    return given
+
+
+def _path_there(path: Any) -> Any:
+    """A path to save to, as ranks find it: where its folder is seen from here, the whole path."""
+    place, text = check_path(path), os.fsdecode(path)
+    # What ends in a slash is a folder, which an absolute path wouldn't tell.
+    return f"{place.absolute()}{os.sep if text.endswith(os.sep) else ''}" if place.parent.is_dir() else text
+
+
+def _why(missing: Mapping[int, Missing]) -> str:
+    return " ".join(each.told(rank, ()) for rank, each in missing.items())
 
 
 def _given(module: nn.Module, body: Mapping[str, Any]) -> tuple[Any, dict[str, Any]]:

@@ -6,8 +6,8 @@ import itertools
 import json
 import sys
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import replace
 from types import FrameType
 from typing import Any
 
@@ -21,11 +21,12 @@ from nnwidgets.distributed.checkpoints import ask_file, file_here
 from nnwidgets.distributed.inputs import to_json
 from nnwidgets.distributed.job import Served, checked_token, open_doors, served_at
 from nnwidgets.distributed.merging import change_json
+from nnwidgets.distributed.merging.trees import Reading
 from nnwidgets.distributed.serving.door import Door
 from nnwidgets.distributed.sources.ipyparallel import EngineSource, is_ipyparallel
 from nnwidgets.distributed.sources.process_group import ProcessGroupSource
 from nnwidgets.distributed.sources.side_door import DoorSource, Way, source_at
-from nnwidgets.distributed.sources.source import Answers, Missing, Source
+from nnwidgets.distributed.sources.source import Answers, Missing, Source, refusal
 from nnwidgets.distributed.status import RankStatus, status_of
 from nnwidgets.edit import History
 from nnwidgets.errors import InvalidTargetError, NNWidgetsError, RankMissingError
@@ -209,6 +210,7 @@ class Ranks(Handles):
 
         Raises:
             RankMissingError: No rank answered, or one has no such model, or can't answer; it says why.
+            NNWidgetsError: All of them answer with this error.
             RanksDisagreeError: They have different versions of nnwidgets, which may say things differently.
         """
         self._asked_of, self._said = module, said
@@ -217,21 +219,19 @@ class Ranks(Handles):
         answers = self._told_where(self._source.call(request, None, deadline))
         replies: Replies = {}
         missing: dict[int, Missing] = {}
-        refused: dict[int, str] = {}
+        refused: dict[int, Mapping[str, Any]] = {}
         for rank, reply in answers.items():
             if isinstance(reply, Missing):
                 known = self._statuses.get(rank)
                 missing[rank] = reply if reply.host or known is None else replace(reply, host=known.host)
             elif not reply.get("ok"):
-                refused[rank] = inert(str(reply["error"]["message"]), 200)
+                refused[rank] = reply["error"]
             else:
                 replies[rank] = reply["body"]["said"]
         self._note(answers)
         check_versions({rank: answers[rank]["body"] for rank in replies})  # type: ignore[index] # these answered
         if refused or not replies:
-            why = "; ".join(f"rank {rank}: {what}" for rank, what in refused.items())
-            why = why or " ".join(each.told(rank, ()) for rank, each in missing.items())
-            raise RankMissingError(f"Not every rank can answer. {why}", ranks=tuple(refused or missing))
+            raise refusal(refused, missing, is_all=not replies and not missing)
         return replies, missing
 
     def _told_where(self, answers: Answers) -> Answers:
@@ -289,21 +289,6 @@ def _no_module(name: str) -> InvalidTargetError:
 _FRESH_SECONDS = 1.0
 
 
-@dataclass(frozen=True)
-class Reading:
-    """What the ranks said of a model's structure.
-
-    Attributes:
-        tree: The whole model's.
-        digests: By rank, a fingerprint of what it has; of the ranks that answered.
-        owners: Where they have different things, the ranks that have each tensor, by path; else empty: all have all.
-    """
-
-    tree: ModuleTree
-    digests: Mapping[int, str]
-    owners: Mapping[str, Sequence[int]]
-
-
 class RankedModel(ModelHandle):
     """A model that ranks hold together: a module to `tree`, `ties`, `stats`, `check` and `trace`.
 
@@ -319,6 +304,14 @@ class RankedModel(ModelHandle):
         self.ranks = ranks
         self.name = name
         self.module = module
+
+    def is_same_as(self, other: RankedModel) -> bool:
+        """Whether two are one model: of one variable, in processes that have said to both that they are the same."""
+        mine, theirs = (
+            [(each.rank, each.host, each.pid) for each in model.ranks._statuses.values()]  # noqa: SLF001 - asks nobody
+            for model in (self, other)
+        )
+        return self.name == other.name and mine == theirs
 
     def __repr__(self) -> str:
         return f"RankedModel({self.name!r}, {self.ranks.world_size} ranks)"
@@ -337,16 +330,16 @@ class RankedModel(ModelHandle):
         """What a public function gives of the whole model."""
         if function == "trace":
             return self._trace(arguments, options)
-        if function in ("plan", "diff") and not self.ranks.is_in_group:
-            return ask_file(self.ask, function, arguments, options, self.ranks.timeout)
+        seconds = self.ranks.timeout
+        if function in _FILES and not self.ranks.is_in_group:
+            return ask_file(self.ask, function, arguments, options, seconds)
         if function in CHANGES and not self.ranks.is_in_group:
-            return change_from_here(self.ask, function, arguments, options, seconds=self.ranks.timeout)
-        if function in CHANGES or function in ("plan", "diff"):
+            return change_from_here(self.ask, function, arguments, options, seconds=seconds)
+        if function in CHANGES or function in _FILES:
             if self.module is None:
                 raise _no_module(self.name)
-            if function not in CHANGES:
-                return file_here(self.module, function, arguments, options)
-            seconds = self.ranks.timeout
+            if function in _FILES:
+                return file_here(self.module, function, arguments, options, seconds)
             return change_here(
                 self.module, function, arguments, options, world_size=self.ranks.world_size, seconds=seconds
             )
@@ -354,7 +347,7 @@ class RankedModel(ModelHandle):
             so = " with these arguments" if function in _OF_MODEL else ""
             raise InvalidTargetError(
                 f"{function} of a model over ranks isn't possible{so}.",
-                hint=f"{', '.join((*_OF_MODEL, *CHANGES))}, plan, diff and trace are.",
+                hint=f"{', '.join((*_OF_MODEL, *CHANGES, *_FILES))} and trace are.",
             )
         return getattr(self, f"_{function}")()
 
@@ -391,19 +384,24 @@ class RankedModel(ModelHandle):
     def _tree(self) -> ModuleTree:
         return self.read().tree
 
-    def read(self, before: Reading | None = None) -> Reading:
+    def tree_within(self, seconds: float) -> ModuleTree:
+        """The model's tree as ranks tell it in that time; this one's alone, where they would have to ask the same."""
+        return self.read(seconds=seconds).tree if self.module is None else tree(self.module)
+
+    def read(self, before: Reading | None = None, seconds: float | None = None) -> Reading:
         """Read the model of every rank.
 
         Args:
             before: What was read last: where all ranks that answer say that theirs is the same still, its tree is not
                 sent again.
+            seconds: As of `ask`.
         """
         here = tree(self.module) if self.ranks.is_in_group and self.module is not None else None
         # Ranks that say the same have the same tree: one of them gives it, or it is here, or was read before.
         for full in ("" if before is not None or self.ranks.is_in_group else "first", "all"):
             said = None if here is None else tree_said(here, full)
             body = {"model": self.name, "ask": "tree", "full": full}
-            replies, missing = self.ranks.ask(self.module, body, said=said)
+            replies, missing = self.ranks.ask(self.module, body, said=said, seconds=seconds)
             digests = {rank: str(reply["digest"]) for rank, reply in replies.items()}
             said_alike = {text: json.loads(text) for text in {reply["local_bytes"] for reply in replies.values()}}
             held: dict[int, Any] = {rank: said_alike[reply["local_bytes"]] for rank, reply in replies.items()}
@@ -464,6 +462,7 @@ class RankedModel(ModelHandle):
 _LONGEST_FORWARD = 60.0
 """Seconds that a forward may take before a rank that is in it counts as missing."""
 _OF_MODEL = ("tree", "ties", "stats", "check", "history")
+_FILES = ("save", "plan", "diff")
 
 
 class RankedTensor(Handle):

@@ -24,6 +24,7 @@ class RankStatus(Record):
         since: On the clock of `time.monotonic`, since when that is so.
         doing: What is known of it: ``"in all_reduce at train.py:88"``, ``"hasn't answered for 5.0 s"``.
         answered: Whether it did, when it was last asked: a stuck rank can, at a side door.
+        pid: The number of its process there; 0 where it has never answered.
     """
 
     rank: int
@@ -32,6 +33,7 @@ class RankStatus(Record):
     since: float
     doing: str = ""
     answered: bool = True
+    pid: int = 0
 
 
 def status_of(rank: int, reply: Mapping[str, Any] | Missing, before: RankStatus | None, now: float) -> RankStatus:
@@ -43,11 +45,13 @@ def status_of(rank: int, reply: Mapping[str, Any] | Missing, before: RankStatus 
         before: How it was.
         now: On the clock of `time.monotonic`, when it was asked.
     """
+    pid = before.pid if before is not None else 0
     if isinstance(reply, Missing):
         host, where, doing = reply.host, reply.where, reply.why
         otherwise = "dead" if reply.is_dead else "missing"
     else:
         host = str(reply.get("host") or reply.get("body", {}).get("host", ""))
+        pid = int(reply.get("body", {}).get("pid", pid))
         where, doing, otherwise = reply.get("where", {}), "", "idle"
     status = RankStatus(
         rank,
@@ -56,6 +60,7 @@ def status_of(rank: int, reply: Mapping[str, Any] | Missing, before: RankStatus 
         now - where.get("seconds", 0.0),
         inert(where.get("doing") or doing, 200),
         not isinstance(reply, Missing),
+        pid,
     )
     if before is not None and before.state == status.state != "stuck":
         return replace(status, since=before.since)

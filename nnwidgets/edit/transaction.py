@@ -21,17 +21,19 @@ from nnwidgets.edit.history import MadeChange
 from nnwidgets.edit.log import FEW, Entry, Log, State, log_of
 from nnwidgets.edit.optimizer_state import KeptState, states_of, warning_of
 from nnwidgets.edit.over_ranks.agreement import Within, agreed_by, current, said_of, world_size
+from nnwidgets.edit.over_ranks.part import data_of
 from nnwidgets.edit.targets import ChangeScope, TensorTarget, Tie
 from nnwidgets.edit.undo_copy.threads import retry_until_complete
 from nnwidgets.edit.undo_copy.undo import Exchangeable, Flag, UndoRecord, sites_of, summarize
 from nnwidgets.edit.writable import n_distinct_elements
-from nnwidgets.errors import InvalidTargetError, NNWidgetsError
+from nnwidgets.errors import InitializerError, InvalidTargetError, NNWidgetsError
 from nnwidgets.formatting import budget_text, short_bytes
 from nnwidgets.introspect import sampled_stats
 from nnwidgets.introspect.optimizers import optimizers_in
 from nnwidgets.introspect.records import TensorStats
+from nnwidgets.introspect.safe_access.holders import whose
 from nnwidgets.introspect.safe_access.scan import gc_paused
-from nnwidgets.introspect.statistics.exact_stats import version
+from nnwidgets.introspect.statistics.exact_stats import exact_stats, version
 
 
 class WriteGuard(Protocol):
@@ -155,6 +157,35 @@ def commit(model: ChangeScope, plan: Plan) -> Change:
                     retry_until_complete(plan.recover)
                 retry_until_complete(undo.restore)
         raise
+
+
+def try_out(model: ChangeScope, plan: Plan) -> dict[str, TensorStats]:
+    """Statistics of what is there once a plan is carried out, by path; it is put back before this returns.
+
+    Raises:
+        InitializerError: Its copy of what it writes over would take the room of undo copies.
+        BaseException: What the plan's ``write`` raised; nothing is changed.
+    """
+    log = log_of(model.module)
+    begun: list[tuple[UndoRecord, State]] = []
+    with log.lock:
+        size = sum(data.nbytes for data in plan.plains)
+        if log.kept_bytes + log.marked_bytes + size > log.budget_bytes:
+            raise InitializerError(
+                f"{plan.label} can't be previewed: the {short_bytes(size)} that it takes aren't left for undo copies.",
+                path=plan.places[0].path,
+                hint="Apply it; undo takes it back.",
+            )
+        try:
+            change = _carry_out(model, plan, log, begun, [])
+            tensors = {path: model.tensor(path) for path in (*(place.path for place in plan.places), *change.paths)}
+            return {path: replace(exact_stats(data_of(each)), of=whose(each)) for path, each in tensors.items()}
+        finally:
+            for undo, before in begun:
+                log.state = before
+                if plan.recover is not None:
+                    retry_until_complete(plan.recover)
+                retry_until_complete(undo.restore)
 
 
 def _carry_out(

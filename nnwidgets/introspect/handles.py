@@ -7,9 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import wraps
-from typing import Any, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from nnwidgets.introspect.safe_access.objects import is_a, is_module
+
+if TYPE_CHECKING:
+    from nnwidgets.introspect.module_tree.nodes import ModuleTree
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -40,6 +43,17 @@ class ModelHandle(Handle):
 
     __slots__ = ("name",)
     name: str
+
+    def tree_within(self, seconds: float) -> ModuleTree:
+        """Its tree, for what is being typed.
+
+        Args:
+            seconds: How long that may take.
+
+        Raises:
+            NNWidgetsError: It isn't told in that time.
+        """
+        raise NotImplementedError
 
 
 class Handles:

@@ -70,8 +70,46 @@ def filled_anew_and_back(explorer, notebook, lab):
     bar.get_by_role("button", name="Undo normal_").click()
     expect(bar).to_contain_text("No changes in force")
     assert explorer.statistics() == old
+    assert is_as_before(notebook)
+    return barred
+
+
+def is_as_before(notebook):
     same = "client[:].apply_sync(lambda: bool((net[2].weight.to_local() == before).all()))"
-    assert notebook.kernel(f"repr({same})") == repr([True] * 4)
+    return notebook.kernel(f"repr({same})") == repr([True] * 4)
+
+
+def saved_and_loaded_back(explorer, notebook, lab):
+    """By mouse: saved by all engines into a folder, zeroed by code, planned, loaded, undone, and loaded again."""
+    root = explorer.root
+    root.get_by_role("button", name="Checkpoints").click()
+    root.get_by_role("button", name="Save r.net as…").click()
+    root.get_by_role("textbox", name="File name").fill("parts/")
+    expect(root.get_by_text("as a folder of parts")).to_be_visible()
+    root.get_by_role("button", name="Save", exact=True).click()
+    expect(root.get_by_text(re.compile("Saved 4 tensors, .*, as parts/"))).to_be_visible()
+    notebook.execute('nnw.init(r["net"], "2.weight", "zeros_")')
+    root.get_by_role("option", name="parts").click()
+    root.get_by_role("option", name="This folder, as one checkpoint").click()
+    expect(root.get_by_role("region", name="Checkpoint parts")).to_be_visible()
+    root.get_by_role("button", name="Load all 4").click()
+    expect(root.get_by_text("verified").first).to_be_visible()
+    explorer.screenshot("ranks-loaded-light")
+    assert is_as_before(notebook)
+    lab.theme("JupyterLab Dark")
+    explorer.screenshot("ranks-loaded-dark")
+    barred = violations(explorer)
+    lab.theme("JupyterLab Light")
+    size = lab.page.viewport_size
+    lab.page.set_viewport_size({"width": 480, "height": 1200})
+    explorer.screenshot("ranks-loaded-narrow")
+    lab.page.set_viewport_size(size)
+    root.get_by_role("button", name="Undo", exact=True).click()
+    expect(root.get_by_role("region", name="History")).to_contain_text("zeros_ → 2.weight")
+    assert not is_as_before(notebook)
+    root.get_by_role("button", name="Load all 4").click()
+    expect(root.get_by_text("Loaded 4 tensors")).to_be_visible()
+    root.get_by_role("button", name="Model", exact=True).click()
     return barred
 
 
@@ -93,8 +131,8 @@ def test_a_model_over_engines_is_looked_at_and_an_engine_dies(notebook, lab):
     expect(header).to_contain_text("dp 2 × tp 2")
     expect(header).to_contain_text("4 answered")
     expect(header.get_by_role("img", name=re.compile("rank 2 · answered · .*holds"))).to_be_visible()
-    expect(root.get_by_role("button", name="Checkpoints")).to_be_disabled()
-    expect(root.get_by_role("button", name="Checkpoints")).to_have_attribute("title", re.compile("on every rank"))
+    expect(root.get_by_role("button", name="Trace")).to_be_disabled()
+    expect(root.get_by_role("button", name="Trace")).to_have_attribute("title", re.compile("on each rank"))
     expect(explorer.row("0.weight")).to_contain_text("S0 · S0")
 
     explorer.select("2.weight")
@@ -112,6 +150,7 @@ def test_a_model_over_engines_is_looked_at_and_an_engine_dies(notebook, lab):
     explorer.filter("")
 
     barred += filled_anew_and_back(explorer, notebook, lab)
+    barred += saved_and_loaded_back(explorer, notebook, lab)
 
     notebook.execute("os.kill(pids[3], signal.SIGKILL)")
     explorer.select("0.weight")
@@ -137,4 +176,8 @@ def test_a_model_over_engines_is_looked_at_and_an_engine_dies(notebook, lab):
     expect(panel.get_by_role("status")).to_have_text(re.compile("A change needs every rank; rank 3 is gone"))
     expect(panel.get_by_role("button", name="Apply")).to_be_disabled()
     explorer.screenshot("ranks-dead-reinitialize")
+    root.get_by_role("button", name="Checkpoints").click()
+    expect(root.get_by_role("status").filter(has_text="A change needs every rank; rank 3 is gone")).to_be_visible()
+    expect(root.get_by_role("button", name="Save r.net as…")).to_be_disabled()
+    explorer.screenshot("ranks-dead-checkpoints")
     assert barred == []

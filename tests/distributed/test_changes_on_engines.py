@@ -5,12 +5,15 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import tempfile
+from pathlib import Path
 
 import pytest
 import torch
 
 import nnwidgets as nnw
 from nnwidgets.distributed.sources.ipyparallel import EngineSource
+from nnwidgets.errors import Advice
 from tests.support.engines import engines_of
 from tests.support.stacks import needs_torch
 
@@ -101,11 +104,47 @@ def a_model_in_pieces_is_changed_as_the_whole_is(engines):
     assert of_each(view, "bits(net)") == before
     assert [nnw.redo(net).kind for _ in range(4)] == ["init", "init", "assign", "assign"]
     assert of_each(view, "bits(net)") == after
+    is_filed_and_previewed(net, view, after)
     few = nnw.ranks(engines[:2], timeout=60.0)["net"]
-    with pytest.raises(nnw.RankMissingError, match=r"every rank, and rank 2 of 3 isn't asked\. Nothing was changed"):
-        nnw.undo(few)
+    for call in (nnw.undo, lambda net: nnw.save(net, "few/")):
+        with pytest.raises(nnw.RankMissingError, match=r"rank is needed; not asked of 3: rank 2\. Nothing was done"):
+            call(few)
     assert of_each(view, "bits(net)") == after
     view.execute("dist.destroy_process_group()", block=True)
+
+
+def is_filed_and_previewed(net, view, after):
+    """What `net` is now is saved by all, loaded again, refused for one reason; a reset is previewed and put back."""
+    with tempfile.TemporaryDirectory() as folder:
+        place = f"{folder}/ckpt/"
+        made = nnw.save(net, place, extra={"epoch": 3})
+        assert (made.ranks, made.n_tensors, made.verified) == ((0, 1, 2), 4, True)
+        assert "dcp.save(" in made.to_code()
+        assert (nnw.peek(place).values["epoch"], nnw.plan(net, place).is_exact) == ("3", True)
+        assert nnw.diff(net, place).is_equal
+        with pytest.raises(nnw.SaveError, match=r"there already.*Pass overwrite=True") as caught:
+            nnw.save(net, path=Path(place))
+        assert caught.value.advice is Advice.OVERWRITE
+        with pytest.raises(
+            nnw.SaveError, match=r"^net couldn't be saved in '/nowhere': no such file or directory\. Make"
+        ):
+            nnw.save(net, "/nowhere/net/")
+        with pytest.raises(nnw.SaveError, match=r"A torch file is written by one process"):
+            nnw.save(net, f"{folder}/net.pt")
+        with pytest.raises(nnw.InvalidTargetError, match="save from outside of the ranks takes no progress"):
+            nnw.save(net, place, progress=print)
+        nnw.init(net, "**", "zeros_")
+        assert nnw.load(net, path=Path(place)).change.label == "load ckpt"
+        assert of_each(view, "bits(net)") == after
+        for _ in range(2):
+            nnw.undo(net)
+    shown = nnw.init(net, "0", "reset", seed=3, preview=True)
+    assert of_each(view, "bits(net)") == after
+    assert len(nnw.history(net).undone) == 2
+    made = nnw.init(net, "0", "reset", seed=3)
+    assert {path: each.mean for path, each in shown.after.items()} == {p: each.mean for p, each in made.after.items()}
+    nnw.undo(net)
+    assert of_each(view, "bits(net)") == after
 
 
 def test_changes_are_made_by_all_engines_or_by_none(engines):

@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 import nnwidgets as nnw
+from nnwidgets.magics.completion.complete import complete
 from tests.support.ipython_shell import shell as running_shell
 from tests.support.ranks_here import RanksHere
 from tests.support.requests import asked
@@ -115,7 +116,7 @@ def test_a_name_that_is_gone_is_told_and_the_rows_stay(view, ranks):
     view._session.mark_stale()
     assert within(lambda: asked(view, "open")["ranks"]["problem"])
     opened = asked(view, "open")
-    assert "rank 0: " in opened["ranks"]["problem"]
+    assert "ranks 0, 1: " in opened["ranks"]["problem"]
     assert opened["totals"]["n_params"] == 874
 
 
@@ -181,6 +182,72 @@ def test_a_value_flags_and_the_history_are_those_of_all_ranks(view, ranks):
         nnw.history(net)
 
 
+def test_two_views_of_one_model_share_its_history_and_hear_of_each_other(view, ranks):
+    other, apart = nnw.explore(nnw.ranks(ranks)["net_of_rank"]), nnw.explore(mlp())
+    heard = {}
+    for each in (view, other, apart):
+        asked(each, "open")
+        each._session.emit = lambda event, body, each=each: heard.setdefault(each, []).append(event)
+    asked(view, "init", path="0.bias", how="zeros_")
+    assert (heard[view], heard[other], apart in heard) == (["changed"], ["changed"], False)
+    assert asked(other, "history")["undo"] == "zeros_"
+    assert asked(other, "undo")["label"] == "zeros_"
+    assert asked(view, "history")["redo"] == "zeros_"
+    other.close()
+    apart.close()
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    monkeypatch.setattr("nnwidgets.server.notebook.folder.root", lambda: tmp_path)
+    return tmp_path
+
+
+OF_ROWS = {"start": 0, "count": 9, "text": ""}
+OF_PLAN = {"path": "b.pt", "accept_all": False, "rename": {}}
+
+
+def test_checkpoints_are_listed_planned_loaded_and_compared_on_all_ranks(view, ranks, folder):
+    before, one = weights(ranks), mlp()
+    nnw.init(one, "0.weight", "normal_", seed=1)
+    nnw.save(one, folder / "b.pt")
+    assert [each["path"] for each in asked(view, "folder", path="")["entries"]] == ["b.pt"]
+    assert asked(view, "peek", path="b.pt", expanded=None, **OF_ROWS)["n_tensors"] == 4
+    alone = nnw.explore(one)
+    planned = {"keep": [], **OF_PLAN, **OF_ROWS}
+    assert asked(view, "plan", **planned) == asked(alone, "plan", **planned)
+    alone.close()
+    loaded = asked(view, "load", **OF_PLAN, strict=True, optimizer=False)
+    assert "label" in loaded, loaded
+    assert (loaded["label"], loaded["n_loaded"], loaded["verified"]) == ("load b.pt", 4, True)
+    whole = list(one.parameters())
+    assert are_equal(weights(ranks), [whole, whole])
+    compared = {"path": "b.pt", "other": None, "keep": [], **OF_ROWS}
+    assert asked(view, "diff", **compared, fresh=True)["is_equal"]
+    assert asked(view, "undo")["label"] == "load b.pt"
+    assert are_equal(weights(ranks), before)
+    assert asked(view, "diff", **compared, fresh=True)["counts"] == {"values": 1, "equal": 3}
+    refused = asked(view, "load", **OF_PLAN, strict=True, optimizer=True)
+    assert refused["message"] == "load from outside of the ranks takes no optimizer."
+    nnw.save(nn.Linear(2, 3), folder / "b.pt", overwrite=True)
+    refused = asked(view, "load", **OF_PLAN, strict=True, optimizer=False)
+    assert (refused["code"], are_equal(weights(ranks), before)) == ("checkpoint-mismatch", True)
+
+
+def test_a_save_from_the_view_asks_before_it_replaces_a_folder_too(ranks, folder):
+    body = {"path": "parts/", "overwrite": False, "verify": True, "optimizer": False}
+    ranks.models.pop()
+    view = nnw.explore(nnw.ranks(ranks)["net_of_rank"])
+    made = asked(view, "save", **body)
+    assert (made["n_tensors"], made["verified"]) == (4, True)
+    assert "net_of_rank.state_dict()" in made["code"]
+    assert asked(view, "save", **body)["code"] == "file-exists"
+    assert asked(view, "save", **{**body, "overwrite": True})["n_tensors"] == 4
+    assert nnw.diff(folder / "parts", ranks.models[0]).is_equal
+    assert "takes no optimizer" in asked(view, "save", **{**body, "optimizer": True, "overwrite": True})["message"]
+    view.close()
+
+
 def test_nothing_is_changed_while_a_rank_is_missing_and_the_view_says_which(view, ranks):
     before = weights(ranks)
     last, ranks.models[1] = ranks.models[1], None
@@ -213,7 +280,7 @@ def test_an_explorer_over_ranks_refuses_what_needs_the_model_here(view, ranks):
         view.show_mark(nnw.snapshot(mlp()))
     with pytest.raises(nnw.InvalidTargetError, match="optimizer of a model over ranks"):
         nnw.explore(nnw.ranks(ranks)["net_of_rank"], optimizer=object())
-    with pytest.raises(nnw.RankMissingError, match="rank 0: "):
+    with pytest.raises(nnw.RankMissingError, match=r"ranks 0, 1: No variable"):
         nnw.explore(nnw.ranks(ranks)["nothing"])
 
 
@@ -261,16 +328,46 @@ def test_lines_change_a_model_over_ranks(shell, ranks):
         shell.nn("undo r.net_of_rank")
 
 
+def test_lines_save_load_compare_and_tell_code_of_a_model_over_ranks(shell, ranks, tmp_path):
+    whole = shell.variables["whole"] = mlp()
+    file = tmp_path / "net.pt"
+    shell.nn("init whole 0 normal_ std=0.5 --seed 7")
+    shell.nn(f"save whole {file}")
+    assert "Bit-equal: 2.weight, 2.bias." in shell.nn(f"diff r.net_of_rank {file}")
+    assert "4 match" in shell.nn(f"load r.net_of_rank {file} --dry-run")
+    assert "%nn undo r.net_of_rank takes it back" in shell.nn(f"load r.net_of_rank {file}")
+    assert are_equal(weights(ranks), [list(whole.parameters())] * 2)
+    assert "every bit the same" in shell.nn(f"diff {file} r.net_of_rank")
+    assert "net_of_rank.load_state_dict(state)" in shell.nn("code r.net_of_rank")
+    assert "takes no optimizer" in shell.refused(f"load r.net_of_rank {file} --optimizer adam")
+    assert "in no process group" in shell.refused(f"save r.net_of_rank {file}")
+    said = shell.refused(f"load r.net_of_rank {file} --rename 0.weight=2.weight")
+    assert "both 2.weight" in said
+    for line, offered in {
+        "init r.net_of_rank 0.": ["0.weight", "0.bias"],
+        "show r.net_of_rank Lin": ["Linear"],
+        "set r.net_of_rank Linear.": ["Linear.weight", "Linear.bias"],
+        "freeze r.net_of_rank *.b": ["0.bias", "2.bias"],
+        "code r.net_of_rank ": ["1"],
+        f"load r.net_of_rank {file} --rename 0.w": ["0.weight="],
+        f"load r.net_of_rank {file} --rename a=2.": ["a=2.weight", "a=2.bias"],
+    }.items():
+        assert [each.text for each in complete(line, shell.variables).candidates] == offered, line
+    shell.nn("undo r.net_of_rank")
+    ranks.models.pop()
+    assert "4 tensors" in shell.nn(f"save r.net_of_rank {file} --overwrite")
+
+
 def test_a_model_over_ranks_at_the_end_of_a_cell_prints_its_tree(shell):
     assert "Sequential" in shell.run('r["net_of_rank"]').printed
-    assert "rank 0: No variable" in shell.run('r["nothing"]').printed
+    assert "ranks 0, 1: No variable" in shell.run('r["nothing"]').printed
     shell.run("%nn auto on")
     assert "874" in shell.run('net = r["net_of_rank"]\nnet').text
     assert "874" in shell.nn("")
 
 
-@pytest.mark.parametrize("line", ["code *", "save * x.params", "load * x.params", "diff * x.params"])
-def test_lines_that_change_or_file_say_what_to_do(shell, line):
+@pytest.mark.parametrize("line", ["optimizer *", "costs * --input 2,16", "snapshot *", "inits * --input 2,16 zeros_"])
+def test_lines_that_need_the_model_here_say_what_to_do(shell, line):
     said = shell.refused(line.replace("*", "r.net_of_rank"))
     assert "of a model over ranks isn't there yet" in said
     assert f"below %%px, %nn {line.split()[0]} net_of_rank" in said

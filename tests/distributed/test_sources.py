@@ -101,7 +101,7 @@ def test_engines_are_asked_while_idle_busy_and_dead(engines, monkeypatch):
     pids = engines[:].apply_sync(os.getpid)
     assert [status.state for status in job.statuses] == ["idle", "idle"]
     assert {status.host for status in job.statuses} == {platform.node()}
-    with pytest.raises(nnw.RankMissingError, match=r"rank 0: .*'nothing'"):
+    with pytest.raises(nnw.RankMissingError, match=r"ranks 0, 1: .*'nothing'"):
         nnw.tree(job["nothing"])
     inputs = torch.ones(2, 16, dtype=torch.float64).float()
     trace, wanted = nnw.trace(net, inputs), nnw.trace(whole["net"], inputs)

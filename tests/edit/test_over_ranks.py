@@ -219,8 +219,17 @@ def test_a_preview_says_whose_numbers_it_has_and_writes_nothing():
         assert torch.equal(local(net[0].weight), before)
         made = nnw.init(net, "0.weight", "normal_", seed=3)
         assert made.after["0.weight"].mean == shown.after["0.weight"].mean
-        with pytest.raises(nnw.InitializerError, match=r"can't be previewed: 0.weight"):
+        nnw.undo(net)
+        shown = nnw.init(net, "0", "reset", seed=5, preview=True)
+        assert (shown.after["0.weight"].of, shown.is_preview) == ("rank 2: 4 × 12 of 16 × 12", True)
+        assert torch.equal(local(net[0].weight), before)
+        assert [len(each) for each in (nnw.history(net).changes, nnw.history(net).undone)] == [0, 1]
+        nnw.edit.set_budget(net, 100)
+        with pytest.raises(nnw.InitializerError, match="takes aren't left for undo copies"):
             nnw.init(net, "0", "reset", preview=True)
+        nnw.edit.set_budget(net, 10_000)
+        made = nnw.init(net, "0", "reset", seed=5)
+        assert made.after["0.weight"].mean == shown.after["0.weight"].mean
 
 
 def test_summands_and_flat_shards_are_refused():

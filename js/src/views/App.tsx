@@ -94,7 +94,7 @@ export function App({
 
   const isOverRanks = first.ranks !== undefined;
   const canChange = first.ranks?.can_change ?? true;
-  const silent = silence(store.open.ranks?.ranks ?? []);
+  const silent = silence(store.open);
   const loadChanges = (): void => {
     if (canChange) {
       void changes.load();
@@ -323,7 +323,7 @@ export function App({
           focusTree();
         }
         const command = event.ctrlKey || event.metaKey ? commandFor(event) : null;
-        const isTurn = (command === "undo" || command === "redo") && !isOverRanks;
+        const isTurn = (command === "undo" || command === "redo") && canChange;
         if (isLive && !event.defaultPrevented && !isTextField(target) && isTurn) {
           event.preventDefault();
           void changes.turn(command);
@@ -375,6 +375,7 @@ export function App({
         {panel === null ? null : (
           <panel.part.View
             {...{ client, changes, memory }}
+            open={store.open}
             name={first.name}
             alive={isLive}
             kept={question}

@@ -61,7 +61,7 @@ test("a model over ranks that can't be changed from here is looked at: what chan
   for (const name of ["Trace", "Checkpoints"]) {
     const button = view.getByRole("button", { name }) as HTMLButtonElement;
     expect(button.disabled).toBe(true);
-    expect(button.title).toContain("on every rank");
+    expect(button.title).toContain("on each rank");
   }
   row("m:").focus();
   await press("f");
@@ -78,6 +78,8 @@ test("a model over ranks is changed as long as all of them answer", async () => 
   kernel.first = () => ({ ...opened, ranks: over({}) });
   const { press, row, view } = await shown(NET, { client: new ChannelClient(kernel), first: kernel.first() });
   expect(view.getByRole("region", { name: "History" })).toBeTruthy();
+  const isOff = (name: string) => (view.getByRole("button", { name }) as HTMLButtonElement).disabled;
+  expect(["Trace", "Table", "Checkpoints"].map(isOff)).toEqual([true, false, false]);
   row("m:").focus();
   await press("f");
   expect(kernel.count("freeze")).toBe(1);

@@ -20,8 +20,10 @@ BESIDE = re.compile(
 )
 """What trainers write beside a model: ``optimizer.pt``, ``rng_state_0.pth``, ``training_args.bin``."""
 
-OTHERS = frozenset({".zip", ".npz", ".json", ".docx", ".xlsx", ".pptx", ".whl", ".jar", ".egg", ".npy", ".h5", ".onnx"})
-"""What names of files that hold something else end in."""
+OTHERS = frozenset({
+    ".zip", ".npz", ".json", ".docx", ".xlsx", ".pptx", ".whl", ".jar", ".egg", ".npy", ".h5", ".onnx", ".distcp",
+})  # fmt: skip
+"""What names of files that hold something else, or a part of a folder's checkpoint, end in."""
 
 TEXTS = frozenset({
     ".ipynb", ".py", ".md", ".txt", ".csv", ".tsv", ".log", ".yaml", ".yml", ".toml", ".html", ".js", ".ts", ".css",

@@ -7,7 +7,7 @@ import os
 import time
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, ExitStack
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -37,12 +37,13 @@ class Request:
 
     obj: Any
     path: str | os.PathLike[str]
-    optimizer: Any
-    overwrite: bool
-    shard_size: int | str | None
-    verify: bool
-    extra: Mapping[str, Any]
-    progress: Progress | None
+    _: KW_ONLY
+    optimizer: Any = None
+    overwrite: bool = False
+    shard_size: int | str | None = None
+    verify: bool = True
+    extra: Mapping[str, Any] | None = None
+    progress: Progress | None = None
 
 
 def save_here(asked: Request, state: State | None = None) -> SaveReport:
@@ -186,7 +187,7 @@ def recipe_facts(asked: Request, state: State, target: Target) -> RecipeFacts:
         module=asked.obj if objects.is_module(asked.obj) else None,
         paths=list(state.content) if state.by_path else None,
         has_optimizer=asked.optimizer is not None,
-        extra=tuple(asked.extra),
+        extra=tuple(asked.extra or ()),
         shard_size=target.shard_size,
     )
 

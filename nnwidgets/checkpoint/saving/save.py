@@ -10,8 +10,10 @@ from nnwidgets.checkpoint.progress import Progress
 from nnwidgets.checkpoint.records import SaveReport
 from nnwidgets.checkpoint.saving.here import Request, check_kind, save_here
 from nnwidgets.checkpoint.saving.over_ranks.save_together import ranks_of, save_together
+from nnwidgets.introspect.handles import over_handles
 
 
+@over_handles
 def save(
     obj: Any,
     path: str | os.PathLike[str],
@@ -75,7 +77,10 @@ def save(
         >>> report.n_tensors, report.verified, list(torch.load(file, weights_only=True))
         (2, True, ['weight', 'bias'])
     """
-    asked = Request(obj, path, optimizer, overwrite, shard_size, verify, extra or {}, progress)
+    asked = Request(
+        obj, path, optimizer=optimizer, overwrite=overwrite, shard_size=shard_size, verify=verify, extra=extra,
+        progress=progress,
+    )  # fmt: skip
     check_kind(obj)
     ranks = ranks_of(obj)
     return save_together(asked, ranks) if ranks else save_here(asked)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import chain
 
 import xxhash
@@ -16,6 +16,21 @@ from nnwidgets.introspect.records import Held, TensorEntry, TieGroup
 
 Facts = Mapping[str, str]
 """What all ranks should say the same of, by the path of a module or a tensor."""
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What the ranks said of a model's structure.
+
+    Attributes:
+        tree: The whole model's.
+        digests: By rank, a fingerprint of what it has; of the ranks that answered.
+        owners: Where they have different things, the ranks that have each tensor, by path; else empty: all have all.
+    """
+
+    tree: ModuleTree
+    digests: Mapping[int, str]
+    owners: Mapping[str, Sequence[int]]
 
 
 def facts_of(tree: ModuleTree) -> dict[str, str]:

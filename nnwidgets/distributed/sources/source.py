@@ -1,4 +1,4 @@
-"""What takes a question to each rank and brings the answers that come in time."""
+"""What takes a question to each rank and brings the answers that come in time; the error where ranks refuse it."""
 
 from __future__ import annotations
 
@@ -7,6 +7,20 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from nnwidgets.errors import (
+    Advice,
+    AdvisedText,
+    ChangedSinceError,
+    CheckpointMismatchError,
+    CorruptCheckpointError,
+    InitializerError,
+    InvalidTargetError,
+    NNWidgetsError,
+    PathNotFoundError,
+    RankMissingError,
+    SaveError,
+    UnsafeCheckpointError,
+)
 from nnwidgets.formatting import inert, rank_names
 
 
@@ -63,3 +77,61 @@ class Source(Protocol):
             deadline: On the clock of `time.monotonic`; a rank that hasn't answered by then is missing.
         """
         ...
+
+
+def refusal(
+    refused: Mapping[int, Mapping[str, Any]], missing: Mapping[int, Missing], *, is_all: bool
+) -> NNWidgetsError:
+    """The error of a question that ranks refuse, or that none answers: their own, where all of them say the same.
+
+    Args:
+        refused: The errors of the wire, by rank.
+        missing: What stands for answers that didn't come.
+        is_all: Whether each rank refused it.
+
+    Example:
+        >>> said = {"code": "save", "message": "There is no space.", "hint": "", "path": None}
+        >>> refusal({0: said, 1: said}, {}, is_all=True)
+        SaveError('There is no space.')
+    """
+    by_text: dict[str, list[int]] = {}
+    for rank, error in refused.items():
+        by_text.setdefault(inert(str(error["message"]), _MOST_TEXT), []).append(rank)
+    # Others repeat what one of them has told them.
+    causes = {
+        text: ranks for text, ranks in by_text.items() if not any(each in text for each in by_text.keys() - {text})
+    }
+    if len(causes) == 1 and is_all:
+        ((rank, *_),) = causes.values()
+        first = refused[rank]
+        if first["code"] in _KINDS:
+            hint = _advised(str(first.get("hint") or ""))
+            return _KINDS[first["code"]](str(first["message"]), path=first.get("path"), hint=hint)
+    why = "; ".join(f"{rank_names(ranks)}: {text}" for text, ranks in causes.items())
+    why = why or " ".join(each.told(rank, ()) for rank, each in missing.items())
+    return RankMissingError(f"Not every rank can answer. {why}", ranks=tuple(refused or missing))
+
+
+def _advised(hint: str) -> str:
+    """A hint as it was before it was sent: with its advice."""
+    for advice in Advice:
+        before, found, after = hint.partition(advice.value)
+        if found:
+            return AdvisedText(before, advice, after)
+    return hint
+
+
+_MOST_TEXT = 400
+_KINDS: dict[str, type[NNWidgetsError]] = {
+    kind.code: kind
+    for kind in (
+        ChangedSinceError,
+        CheckpointMismatchError,
+        CorruptCheckpointError,
+        InitializerError,
+        InvalidTargetError,
+        PathNotFoundError,
+        SaveError,
+        UnsafeCheckpointError,
+    )
+}

@@ -20,7 +20,7 @@ from nnwidgets.edit.over_ranks.tries import is_compared
 from nnwidgets.edit.over_ranks.whole import CODE, IMPORTS, call_whole
 from nnwidgets.edit.rng import check_seed, fork_generators, rewinder
 from nnwidgets.edit.targets import ChangeScope, Target, TensorTarget
-from nnwidgets.edit.transaction import Plan, WriteGuard, carry_out, with_optimizers
+from nnwidgets.edit.transaction import Plan, WriteGuard, carry_out, try_out, with_optimizers
 from nnwidgets.edit.undo_copy.undo import summarize
 from nnwidgets.edit.writable import check_writable
 from nnwidgets.errors import InitializerError, InvalidTargetError, NNWidgetsError
@@ -235,12 +235,8 @@ def _plan(
     tensors = dict([*((place.path, place.tensor) for place in places), *everyone])
 
     def preview() -> dict[str, TensorStats]:
-        if spread:
-            raise InitializerError(
-                f"{label} can't be previewed: {some(spread, _MOST_NAMED)} is spread over ranks.",
-                path=spread[0],
-                hint="Apply it; undo takes it back.",
-            )
+        if spread:  # what FSDP2 has wrapped can't be copied
+            return try_out(model, plan)
         return _preview(plan, modules, tensors, call=call, reached=(model, reached))
 
     plan.preview = preview

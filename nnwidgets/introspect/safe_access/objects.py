@@ -220,7 +220,7 @@ def _family(value: object) -> str:
         return "str"
     if is_a(value, list) or is_a(value, tuple):
         return "list"
-    return next((kind for kind in ("Optimizer", "_PipelineStageBase") if kind in kinds), "")
+    return next((kind for kind in ("Optimizer", "_PipelineStageBase", "ModelHandle") if kind in kinds), "")
 
 
 _ANY_HINT = "Pass the model itself, such as nn.Linear(2, 3)."
@@ -231,6 +231,7 @@ _HINTS = {
     "str": "Pass the model, not its name; explore(path) and peek(path) look into a file.",
     "list": "Wrap the modules in nn.ModuleList or nn.Sequential, or pass one of them.",
     "Optimizer": "Pass the model that the optimizer trains.",
+    "ModelHandle": "It is on other processes: call this there, on each of them.",
 }
 
 

@@ -1,4 +1,4 @@
-"""What could stand next in a path of a live model: one level of it, so that its size doesn't matter."""
+"""What could stand next in a path of a live model: one level of it, so that its size doesn't matter; or of a tree."""
 
 from __future__ import annotations
 
@@ -8,11 +8,19 @@ from typing import Any
 
 from nnwidgets.errors import NNWidgetsError
 from nnwidgets.introspect import paths
+from nnwidgets.introspect.module_tree.nodes import ModuleNode, ModuleTree
 from nnwidgets.introspect.module_tree.tree import tree
 from nnwidgets.introspect.patterns import is_glob, library_of, match
 from nnwidgets.introspect.safe_access import lookup
 from nnwidgets.introspect.safe_access.modules import found_in, parts
-from nnwidgets.introspect.safe_access.objects import base_names, is_module, is_tensor, no_torch_function, type_name
+from nnwidgets.introspect.safe_access.objects import (
+    base_names,
+    is_a,
+    is_module,
+    is_tensor,
+    no_torch_function,
+    type_name,
+)
 from nnwidgets.introspect.safe_access.scan import read
 
 _IN_BRACES = re.compile(r"(.*)([{\[](?:.*,|\d+(?:…|\.\.\.?|-))?)([^][{}]*)", re.DOTALL)
@@ -26,7 +34,7 @@ def target_completions(module: Any, typed: str, *, tensors: bool, classes: bool 
     where a glob is typed, the paths that it means. Behind ``!``, and between braces, it is the same.
 
     Args:
-        module: The model.
+        module: The model, or its tree.
         typed: What is typed of the target.
         tensors: Whether tensors are wanted too, and with them classes.
         classes: Whether classes are wanted even without.
@@ -59,6 +67,12 @@ def target_completions(module: Any, typed: str, *, tensors: bool, classes: bool 
 
 
 def _paths_below(module: Any, typed: str, *, tensors: bool) -> Iterator[str]:
+    if is_a(module, ModuleTree):
+        known = {node.path: node for node in module.nodes}
+        node = next((known[each] for each in _parents(typed) if each in known), module.root)
+        held = [*node.children, *(node.tensors if tensors else ())]
+        yield from (each.path for each in held if each.path.startswith(typed))
+        return
     for parent in _parents(typed):
         try:
             live = lookup.get(module, parent)
@@ -94,7 +108,11 @@ def _components(module: Any, *, tensors: bool) -> Iterator[str]:
 
 def _glob_matches(module: Any, typed: str, *, tensors: bool) -> Iterator[str]:
     try:
-        meant = match(tree(module), typed if typed.endswith("*") else f"{typed}*", words=False)
+        meant = match(
+            module if is_a(module, ModuleTree) else tree(module),
+            typed if typed.endswith("*") else f"{typed}*",
+            words=False,
+        )
     except NNWidgetsError:
         return
     yield from (node.path for node in meant.nodes)
@@ -106,15 +124,31 @@ def _class_targets(module: Any, typed: str) -> Iterator[str]:
     prefix = library_of(typed)
     typed = typed.removeprefix(prefix)
     class_name, dot, _ = typed.partition(".")
-    first_of_kind: dict[int, Any] = {}
-    for found in read(module).modules:
-        first_of_kind.setdefault(id(type(found)), found)
     first: dict[str, Any] = {}
-    for found in filter(is_module, first_of_kind.values()):
-        for name in (type_name(type(found)), *base_names(type(found))):
+    for found, names in _classes(module):
+        for name in names:
             first.setdefault(name, found)
     if not dot:
         yield from (prefix + name for name in first if name.startswith(class_name))
     elif class_name in first:
-        own = _components(first[class_name], tensors=True)
+        found = first[class_name]
+        own = _components(found, tensors=True) if is_module(found) else _names_below(found)
         yield from (prefix + name for each in own if (name := f"{class_name}.{each}").startswith(typed))
+
+
+def _classes(module: Any) -> Iterator[tuple[Any, tuple[str, ...]]]:
+    """The first module of each class, or its node in a tree, with the names that mean it."""
+    if is_a(module, ModuleTree):
+        yield from ((node, (node.class_name, *node.bases)) for node in module.nodes)
+        return
+    first_of_kind: dict[int, Any] = {}
+    for found in read(module).modules:
+        first_of_kind.setdefault(id(type(found)), found)
+    for kind, found in ((type(each), each) for each in first_of_kind.values() if is_module(each)):
+        yield found, (type_name(kind), *base_names(kind))
+
+
+def _names_below(node: ModuleNode) -> Iterator[str]:
+    start = len(node.path) + 1 if node.path else 0
+    yield from (each.path[start:] for each in node.children)
+    yield from (each.path[start:] for each in node.tensors)

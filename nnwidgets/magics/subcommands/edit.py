@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -172,16 +173,19 @@ def _parse_code(command: Command, words: list[str]) -> Command:
 
 def _run_code(request: Request) -> Answer:
     command, namespace = request.command, request.namespace
-    history = edit.history(request.module)
-    optimizers = list(optimizers_in(namespace, request.module))
-    name, before = command.model, ""
-    if not _is_dotted(name):
+    history = edit.history(request.model)
+    optimizers = list(optimizers_in(namespace, request.module)) if request.is_here else []
+    name, before, model = command.model, "", command.model
+    if not request.is_here:  # the code is for the ranks
+        name = request.model.name
+        model = re.sub(rf"\.{name}$", f'["{name}"]', model)
+    elif not _is_dotted(name):
         name = free_name(namespace)
         before = f"{name} = {command.model}\n"
     optimizer = optimizers[0] if optimizers else "optimizer"
     code = _of_number(history, command.number).to_code(name, optimizer)
     code = before + code if code else ""
-    blocks = list(code_page(code, whole=f"nnw.history({command.model}).to_code()"))
+    blocks = list(code_page(code, whole=f"nnw.history({model}).to_code()"))
     if len(optimizers) > 1 and f"{optimizer}_2" in code:
         names = ", ".join(f"{optimizer}_{number} is {each}" for number, each in enumerate(optimizers[1:], start=2))
         blocks.append(Note(f"In it, {names}."))
@@ -210,8 +214,8 @@ def _is_dotted(name: str) -> bool:
 
 
 def _complete_code(typed: TypedLine) -> Iterator[Candidate]:
-    if len(typed.words) == 1 and typed.module is not None:
-        known = edit.history(typed.module)
+    if len(typed.words) == 1 and typed.model is not None:
+        known = edit.history(typed.model)
         numbers = range(1, len(known.changes) + len(known.undone) + 1)
         yield from (Candidate(str(number), "value") for number in numbers)
 

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -21,12 +22,14 @@ from nnwidgets.checkpoint.loading.renames.short_renames import in_short
 from nnwidgets.errors import CheckpointMismatchError, InvalidTargetError, NNWidgetsError
 from nnwidgets.formatting import and_more, counted, inert
 from nnwidgets.introspect import LiveModel
+from nnwidgets.introspect.handles import ModelHandle, is_model
+from nnwidgets.introspect.module_tree.nodes import ModuleTree
 from nnwidgets.introspect.safe_access.objects import is_a, is_module, is_tensor, type_name
 from nnwidgets.magics.line.grammar import Candidate, Command, LineError, MisuseError, cut, require_at_most, unquote
 from nnwidgets.magics.line.tokenizer import split_assignment
 from nnwidgets.magics.resolve import mark_candidates, mark_names, model_candidates, model_names, optimizers_in, resolve
 from nnwidgets.magics.subcommands.edit import optimizer_warnings
-from nnwidgets.magics.subcommands.subcommand import Answer, Option, Request, Subcommand, TypedLine, require_here
+from nnwidgets.magics.subcommands.subcommand import Answer, Option, Request, Subcommand, TypedLine
 from nnwidgets.sentences import told_together
 from nnwidgets.text.document import Note
 from nnwidgets.text.pages import checkpoints as pages
@@ -109,7 +112,7 @@ def _resolve_side(word: str, namespace: Mapping[str, Any]) -> Any:
     first = re.split(r"[.\[]", word, maxsplit=1)[0]
     if first in namespace and not any(mark in word for mark in "/\\"):
         among = [*model_names(namespace), *mark_names(namespace)]
-        return require_here(resolve(word, namespace, among=among, kind="model"), "diff")
+        return resolve(word, namespace, among=among, kind="model")
     return word
 
 
@@ -144,7 +147,7 @@ def _run_snapshot(request: Request) -> Answer:
 
 def _run_save(request: Request) -> Answer:
     command, namespace = request.command, request.namespace
-    value = require_here(resolve(command.model, namespace, among=model_names(namespace), kind="model"), command.name)
+    value = resolve(command.model, namespace, among=model_names(namespace), kind="model")
     report = checkpoint.save(
         value, command.files[0], optimizer=_resolve_optimizer(command, value, namespace),
         overwrite="--overwrite" in command.flags, shard_size=command.shard_bytes,
@@ -157,7 +160,7 @@ def _run_load(request: Request) -> Answer:
     command, namespace = request.command, request.namespace
     value = _resolve_destination(command, namespace)
     file = command.files[0]
-    if not is_module(value):
+    if not is_model(value):
         if command.flags or command.renames or command.optimizer or command.entry is not None:
             raise LineError(f"%nn load: {cut(command.model)} holds no model, so options have no meaning.")
         held = checkpoint.read(file)
@@ -174,7 +177,7 @@ def _run_load(request: Request) -> Answer:
         )  # fmt: skip
     except CheckpointMismatchError as error:
         raise _in_a_lines_words(error, command, value, rename) from None
-    if report.change is not None and not command.optimizer:
+    if report.change is not None and not command.optimizer and is_module(value):
         more = optimizer_warnings(report.change, value, namespace)
         report = replace(report, warnings=(*report.warnings, *more))
     return Answer(pages.load_page(report, next_step=f"%nn undo {command.model} takes it back."), report)
@@ -209,8 +212,8 @@ def _resolve_destination(command: Command, namespace: Mapping[str, Any]) -> Any:
     name = command.model
     if name.isidentifier() and not keyword.iskeyword(name) and name not in namespace:
         return None
-    value = require_here(resolve(name, namespace, among=model_names(namespace), kind="model"), command.name)
-    if is_module(value):
+    value = resolve(name, namespace, among=model_names(namespace), kind="model")
+    if is_model(value):
         return value
     kinds = (list, tuple, dict)
     if name.isidentifier() and (value is None or is_tensor(value) or any(is_a(value, kind) for kind in kinds)):
@@ -224,6 +227,8 @@ def _resolve_destination(command: Command, namespace: Mapping[str, Any]) -> Any:
 def _resolve_optimizer(command: Command, value: Any, namespace: Mapping[str, Any]) -> Any:
     if not command.optimizer:
         return None
+    if is_a(value, ModelHandle):
+        return command.optimizer  # refused, with why
     known = optimizers_in(namespace, value) if is_module(value) else {}
     found = resolve(command.optimizer, namespace, among=known, kind="optimizer")
     if not is_a(found, Optimizer):
@@ -294,15 +299,20 @@ def _complete_side(typed: TypedLine) -> Iterator[Candidate]:
 
 def _complete_rename(typed: TypedLine) -> Iterator[Candidate]:
     """Renames that are suggested for a model and a file; then names in the file; after ``=``, paths in the model."""
-    if len(typed.words) < 2 or typed.module is None:  # noqa: PLR2004 - a model and a file
+    if len(typed.words) < 2 or typed.structure is None:  # noqa: PLR2004 - a model and a file
         return
     old, equals, _ = typed.last.partition("=")
+    file = unquote(typed.words[1])
     try:
         if equals:
-            paths = list(LiveModel(typed.module).tensors)[:_MOST_NAMES]
-            yield from (Candidate(f"{old}={path}", "path") for path in paths)
+            known = typed.structure
+            paths = [each.path for each in known.tensors] if isinstance(known, ModuleTree) else LiveModel(known).tensors
+            yield from (Candidate(f"{old}={path}", "path") for path in islice(paths, _MOST_NAMES))
             return
-        plan = checkpoint.plan(typed.module, unquote(typed.words[1]))
+        if typed.module is None:  # a plan waits for what ranks are doing
+            yield from (Candidate(f"{name}=", "path") for name in checkpoint.peek(file).names[:_MOST_NAMES])
+            return
+        plan = checkpoint.plan(typed.module, file)
     except NNWidgetsError:
         return
     yield from (Candidate(f"{old}={new}", "path") for old, new in plan.renames.items())
@@ -353,6 +363,7 @@ SAVE = Subcommand(
     ),
     details=(
         ("file", ".safetensors gives that format, a folder or --shards gives shards with an index, all else torch's"),
+        ("a model over ranks", "all of them save it or none; cut into parts it goes to a folder, or .safetensors"),
     ),
     examples="%nn save net mlp.params\n%nn save net mlp.safetensors --overwrite\n%nn save tensors x.pt",
 )  # fmt: skip

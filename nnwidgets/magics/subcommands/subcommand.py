@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -12,8 +13,10 @@ from typing import TYPE_CHECKING, Any, cast
 from torch import nn
 
 from nnwidgets.checkpoint.without_model import file_module
+from nnwidgets.errors import NNWidgetsError
 from nnwidgets.formatting import inert
 from nnwidgets.introspect.handles import ModelHandle
+from nnwidgets.introspect.module_tree.nodes import ModuleTree
 from nnwidgets.introspect.safe_access.objects import is_a, is_module
 from nnwidgets.magics.line.grammar import Candidate, Command, LineError, require_at_most
 from nnwidgets.magics.line.path_completion import target_completions
@@ -97,8 +100,8 @@ def require_here(value: Any, name: str) -> Any:
     line = name if name.startswith("%") else f"%nn {name}"
     raise LineError(
         f"{line} of a model over ranks isn't there yet; explore, tree, show, stats, tied, check, trace, init, set, "
-        f"freeze, unfreeze, undo, redo and log are. On the ranks it works as ever: below %%px, {line} "
-        f"{inert(value.name, 80)} …"
+        f"freeze, unfreeze, undo, redo, log, code, save, load and diff are. On the ranks it works as ever: below %%px, "
+        f"{line} {inert(value.name, 80)} …"
     )
 
 
@@ -130,13 +133,30 @@ class TypedLine:
     namespace: dict[str, Any]
 
     @cached_property
-    def module(self) -> nn.Module | None:
-        """The live model, if one is named that is in this process."""
+    def model(self) -> Any:
+        """The live model, or one over ranks, if one is named."""
         try:
-            found = resolve_model(self.words[0], self.namespace) if self.words else None
+            return resolve_model(self.words[0], self.namespace) if self.words else None
         except LineError:
             return None
-        return cast("nn.Module", found) if is_module(found) else None
+
+    @property
+    def module(self) -> nn.Module | None:
+        """The live model, if one is named that is in this process."""
+        return self.model if is_module(self.model) else None
+
+    @cached_property
+    def structure(self) -> nn.Module | ModuleTree | None:
+        """The live model; of one over ranks its tree, if they tell it at once."""
+        if not is_a(self.model, ModelHandle):
+            return self.module
+        with suppress(NNWidgetsError):
+            return cast("ModelHandle", self.model).tree_within(_LONGEST_WAIT)
+        return None
+
+
+_LONGEST_WAIT = 1.0
+"""Seconds that Tab waits for ranks."""
 
 
 def parse_nothing(command: Command, words: list[str]) -> Command:
@@ -154,10 +174,10 @@ def complete_target(
     typed: TypedLine, *, tensors: bool, classes: bool = False, is_repeated: bool = False
 ) -> Iterator[Candidate]:
     """Offer paths, globs and classes below the model, in quotes where they need them; see `target_completions`."""
-    if typed.module is None or (len(typed.words) > 1 and not is_repeated):
+    if (len(typed.words) > 1 and not is_repeated) or typed.structure is None:
         return
     target = typed.last.removeprefix('"')
-    for path in target_completions(typed.module, target, tensors=tensors, classes=classes):
+    for path in target_completions(typed.structure, target, tensors=tensors, classes=classes):
         needs_quotes = target != typed.last or any(map(str.isspace, path))
         yield Candidate(f'"{path}"' if needs_quotes else path, "path")
 

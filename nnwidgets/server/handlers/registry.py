@@ -112,7 +112,7 @@ def _answer(session_of: Callable[[Body], Session], kind: str, body: Body, job: J
     if kind not in _OF_RANKS and not of_model.over_ranks:
         raise RequestError(
             "invalid-target",
-            "Models over ranks can be looked at and changed, not saved, loaded or run here yet.",
+            "Models over ranks can be looked at, changed, saved and loaded here, not marked or run yet.",
             hint="Do it on every rank: run the same lines there.",
         )
     return _OF_RANKS.get(kind, of_model.answer)(session, body, job)

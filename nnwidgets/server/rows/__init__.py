@@ -7,6 +7,7 @@ Start at `flatten.flatten`; `Session.flat` calls it, and `handlers.open_and_rows
     filter.py       what its words and the chips keep together
     flatten.py      the rows there are, in a state of the view; the marks of the overview ruler
     row_body.py     what the page gets of one row
+    shown_trees.py  whether two trees would show the same
     moved_marks.py  how far rows have moved since a mark
     signal_marks.py what a run of `activations` says of each row, and its points
     trace_marks.py  what the last trace says of each row

@@ -10,9 +10,11 @@ from collections.abc import Callable, Sequence
 from typing import Any, TypeVar, cast
 
 from torch import nn
+from torch.optim import Optimizer
 
 from nnwidgets.checkpoint import Snapshot
-from nnwidgets.distributed.ranks import RankedModel, Reading
+from nnwidgets.distributed.merging.trees import Reading
+from nnwidgets.distributed.ranks import RankedModel
 from nnwidgets.distributed.status import RankStatus
 from nnwidgets.errors import InvalidTargetError, NNWidgetsError
 from nnwidgets.introspect.checks.check import check
@@ -72,6 +74,11 @@ class RankedSession(Session):
             RequestError: `view-closed`, `model-gone`.
         """
         return cast("RankedModel", self.module)
+
+    def is_of(self, module: object) -> bool:
+        """Whether this is a view of a model, by whichever object that is named."""
+        own: object = self.model_or_none
+        return isinstance(own, RankedModel) and isinstance(module, RankedModel) and own.is_same_as(module)
 
     @property
     def statuses(self) -> Sequence[RankStatus]:
@@ -160,6 +167,10 @@ class RankedSession(Session):
     def measure(self, job: Job) -> StatsTable:  # noqa: ARG002 - one message to each rank
         """Statistics of all tensors."""
         return self.ask(lambda model: stats(cast("nn.Module", model)))
+
+    def optimizers(self) -> list[Optimizer]:
+        """None: those that train it are on the ranks."""
+        return []
 
     def show_mark(self, mark: Snapshot | None) -> None:
         """Refuse.

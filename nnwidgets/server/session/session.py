@@ -9,9 +9,7 @@ import weakref
 from collections import OrderedDict, deque
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import replace
 from functools import partial
-from itertools import starmap
 from typing import Any, TypeVar
 
 from torch import nn
@@ -24,7 +22,7 @@ from nnwidgets.errors import NNWidgetsError
 from nnwidgets.introspect.checks import data_findings, structural_findings, worst_first
 from nnwidgets.introspect.checks.training import untrained_paths
 from nnwidgets.introspect.module_tree.expressions import is_identifier
-from nnwidgets.introspect.module_tree.nodes import ModuleNode, ModuleTree
+from nnwidgets.introspect.module_tree.nodes import ModuleTree
 from nnwidgets.introspect.module_tree.tree import tree
 from nnwidgets.introspect.optimizers import optimizers_holding, tensors_elsewhere
 from nnwidgets.introspect.records import Finding, TensorStats
@@ -40,6 +38,7 @@ from nnwidgets.server.notebook.variables import is_place, notebook, optimizers
 from nnwidgets.server.page_files import part
 from nnwidgets.server.rows.flatten import FlatTree, ViewState, flatten
 from nnwidgets.server.rows.moved_marks import moved_rows
+from nnwidgets.server.rows.shown_trees import look_same, without_raw_keys
 from nnwidgets.server.rows.signal_marks import SignalMarks
 from nnwidgets.server.rows.trace_marks import TraceMarks
 from nnwidgets.server.rows.tree_index import RowRun, TreeIndex, is_frozen
@@ -217,14 +216,14 @@ class Session:
                 return index
             self._is_stale = False
             began = time.monotonic()
-            made = _without_raw_keys(tree(module))
+            made = without_raw_keys(tree(module))
             self._read_at = time.monotonic()
             self._read_seconds = max(0.0, self._read_at - began - _QUICK_READ)
             return self._take_tree(made)
 
     def _take_tree(self, made: ModuleTree) -> TreeIndex:
         """Show a tree, unless it looks as the last one."""
-        if self._index is None or not _look_same(self._index.tree, made):
+        if self._index is None or not look_same(self._index.tree, made):
             self._index = self._index_of(made)
             self._generation += 1
             self._n_trees += 1
@@ -252,7 +251,11 @@ class Session:
     def all_of_model(self) -> list[Session]:
         """The sessions of all views of the model, this one among them."""
         module, known = self.module, [reference() for reference in _SESSIONS.copy()]
-        return [session for session in known if session is not None and session.model_or_none is module]
+        return [session for session in known if session is not None and session.is_of(module)]
+
+    def is_of(self, module: object) -> bool:
+        """Whether this is a view of a model."""
+        return self.model_or_none is module
 
     def mark_stale(self) -> None:
         """Read the model again at the next request, unless it takes long to read and was read just now."""
@@ -468,32 +471,3 @@ class Session:
 
 _SESSIONS: list[weakref.ref[Session]] = []
 """All that live: a change made in one view shows in every other of the same model."""
-
-
-def _look_same(old: ModuleTree, new: ModuleTree) -> bool:
-    """Return whether two trees would show the same; nodes are compared one by one, since trees nest deep."""
-    return (
-        len(old.nodes) == len(new.nodes)
-        and old.tensors == new.tensors
-        and old.ties == new.ties
-        and all(starmap(_same_node, zip(old.nodes, new.nodes, strict=True)))
-    )
-
-
-def _same_node(old: ModuleNode, new: ModuleNode) -> bool:
-    return all(getattr(old, name) == getattr(new, name) for name in _SHOWN) and len(old.children) == len(new.children)
-
-
-_SHOWN = tuple(name for name in ModuleNode.__dataclass_fields__ if name not in {"key", "children"})
-
-
-def _without_raw_keys(read: ModuleTree) -> ModuleTree:
-    """Return ``read`` with no key that is not a string: such a key may be a module, which a view must not keep."""
-    if all(node.key is None or type(node.key) is str for node in read.nodes):
-        return read
-    made: dict[str, ModuleNode] = {}
-    for node in reversed(read.nodes):
-        children = tuple(made[child.path] for child in node.children)
-        key = node.key if type(node.key) is str else None
-        made[node.path] = replace(node, key=key, children=children)
-    return replace(read, root=made[""], nodes=tuple(made[node.path] for node in read.nodes))

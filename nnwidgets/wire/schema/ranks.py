@@ -8,7 +8,7 @@ from nnwidgets.wire.schema.changes import TargetBody
 from nnwidgets.wire.schema.envelope import ModelBody
 
 Ask = Literal[
-    "here", "tree", "stats", "values", "check", "trace", "history", "initializers", "target", "plan", "diff",
+    "here", "tree", "stats", "values", "check", "trace", "history", "initializers", "target", "plan", "diff", "save",
     "prepare", "renew", "commit", "release", "revoke",
 ]  # fmt: skip
 
@@ -26,15 +26,15 @@ class RankBody(ModelBody):
         tensor at the first of them, "check" what it finds and fingerprints of its shares, "trace" one forward pass,
         begun when all ranks have come, "here" only whether it has the model, "history" what was done to it,
         "initializers" and "target" what can fill a target and which paths it means; "plan" and "diff" with a file;
-        "prepare" to make a change and set it aside, "renew" whether it has it still, "commit" to have it stay,
-        "release" when all have, "revoke" to let it go.
+        "save" its part, as all ranks do; "prepare" to make a change and set it aside, "renew" whether it has it still,
+        "commit" to have it stay, "release" when all have, "revoke" to let it go.
     full: whether "tree" gives the tree itself, not its fingerprint alone: on rank 0, or on all.
     paths: the tensors that "stats" and "values" are of.
     bins: whether "stats" counts elements per bin too; it does unless told.
     window: for "values", `area`, first row, first column, rows and columns, and `steps`, rows and columns per cell.
     inputs: what "trace" gives to the forward: `nnwidgets.distributed.inputs` makes it.
-    given: what "plan" and "diff" are called with besides the model, made the same way.
-    patience: seconds that "trace" waits for the other ranks.
+    given: what "plan", "diff" and "save" are called with besides the model, made the same way.
+    patience: seconds that "trace" and "save" wait for the other ranks.
     change: its `number`; for "prepare", the `function` and what it is `given`; for "commit", the seconds since "renew"
         `within` which it may come.
     """

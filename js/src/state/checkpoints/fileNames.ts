@@ -5,8 +5,11 @@ const FORMATS: readonly (readonly [RegExp, string])[] = [
   [/\.safetensors$/i, "safetensors"],
 ];
 
-/** The format that a save under this name has. */
-export function formatOf(name: string): string {
+/** The format that a save under this name has; over ranks a folder is what suits how they hold the model. */
+export function formatOf(name: string, isOverRanks = false): string {
+  if (isOverRanks && name.endsWith("/")) {
+    return word("a folder of parts");
+  }
   return FORMATS.find(([ending]) => ending.test(name))?.[1] ?? word("torch zip");
 }
 

@@ -1,11 +1,14 @@
 import { useEffect, useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
 import { Icon } from "../../components/Icon.tsx";
+import { Note } from "../../components/Note.tsx";
 import { useChanges } from "../../hooks/useChanges.ts";
 import { type Memory, useRemembered } from "../../hooks/useRemembered.ts";
 import { t, tx } from "../../i18n/translate.ts";
 import type { Client } from "../../protocol/client.ts";
+import type { OpenReply } from "../../protocol/messages.ts";
 import type { ChangesStore } from "../../state/changesStore.ts";
 import { type Asked, CheckpointsStore } from "../../state/checkpoints/store.ts";
+import { silence } from "../ranks/silence.ts";
 import { Detail } from "./Detail.tsx";
 import { Files } from "./Files.tsx";
 import { Header } from "./Header.tsx";
@@ -15,6 +18,8 @@ import { SaveForm } from "./SaveForm.tsx";
 export interface PanelProps {
   readonly client: Client;
   readonly changes: ChangesStore;
+  /** Of a model over ranks, how they are. */
+  readonly open: Pick<OpenReply, "ranks">;
   /** What the model is called. */
   readonly name: string;
   /** Whether there is a kernel to ask. */
@@ -24,7 +29,10 @@ export interface PanelProps {
 }
 
 /** Checkpoints: a folder's files on the left; what is in one, what a load would do and what differs on the right. */
-export function Panel({ client, changes, name, alive, memory, onClose }: PanelProps) {
+export function Panel({ client, changes, open, name, alive, memory, onClose }: PanelProps) {
+  const silent = silence(open);
+  const isOverRanks = open.ranks !== undefined;
+  const canWork = alive && silent === null;
   const store = useMemo(
     () => new CheckpointsStore(client, changes, memory?.get("asked") as Asked | undefined),
     [client, changes],
@@ -72,25 +80,31 @@ export function Panel({ client, changes, name, alive, memory, onClose }: PanelPr
           type="button"
           class="nnw-button"
           aria-expanded={isSaving}
-          disabled={!alive || store.work !== null}
+          disabled={!canWork || store.work !== null}
           onClick={() => setSaving(!isSaving)}
         >
           {tx("Save {0} as…", <bdi>{name}</bdi>)}
         </button>
       </div>
-      {isSaving ? <SaveForm {...{ memory }} store={store} name={name} alive={alive} onDone={closeForm} /> : null}
+      {silent === null ? null : (
+        <Note kind="warning" role="status">
+          {silent}
+        </Note>
+      )}
+      {isSaving ? <SaveForm {...{ memory, store, name, isOverRanks }} alive={canWork} onDone={closeForm} /> : null}
       <ProgressBar
         store={store}
         changes={changes}
         canUndo={history?.undo?.startsWith("load ") === true}
-        alive={alive}
+        alive={canWork}
+        canCancel={!isOverRanks}
       />
       <div class="nnw-shelves">
         <div class="nnw-shelf">
           <Files store={store} alive={alive} />
           <Header store={store} />
         </div>
-        <Detail store={store} name={name} alive={alive} />
+        <Detail store={store} name={name} alive={canWork} />
       </div>
     </div>
   );

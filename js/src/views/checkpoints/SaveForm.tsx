@@ -11,13 +11,15 @@ import { dateText } from "./statusLabels.tsx";
 interface SaveFormProps {
   readonly store: CheckpointsStore;
   readonly name: string;
+  /** Whether ranks save it together. */
+  readonly isOverRanks: boolean;
   readonly alive: boolean;
   readonly memory?: Memory | undefined;
   readonly onDone: () => void;
 }
 
 /** Under which name to save the model; what is there already is replaced only after asking. */
-export function SaveForm({ store, name, alive, memory, onDone }: SaveFormProps) {
+export function SaveForm({ store, name, isOverRanks, alive, memory, onDone }: SaveFormProps) {
   const id = useUniqueId();
   const [file, setFile] = useRemembered(memory, "saveAs", defaultName(name));
   const [verify, setVerify] = useState(true);
@@ -107,16 +109,22 @@ export function SaveForm({ store, name, alive, memory, onDone }: SaveFormProps) 
       </div>
       <div class="nnw-save-line nnw-small">
         <span id={`${id}-note`} class={problem === null ? "nnw-dim" : "nnw-err"} role="status">
-          {problem === null ? t("as {0}", t(formatOf(file.trim()))) : t(problem)}
+          {problem === null ? t("as {0}", t(formatOf(file.trim(), isOverRanks))) : t(problem)}
         </span>
         <label class="nnw-check">
           <input type="checkbox" checked={verify} onChange={(event) => setVerify(event.currentTarget.checked)} />
           {t("read back and compare")}
         </label>
-        <label class="nnw-check">
-          <input type="checkbox" checked={optimizer} onChange={(event) => setOptimizer(event.currentTarget.checked)} />
-          {t("with the optimizer")}
-        </label>
+        {isOverRanks ? null : (
+          <label class="nnw-check">
+            <input
+              type="checkbox"
+              checked={optimizer}
+              onChange={(event) => setOptimizer(event.currentTarget.checked)}
+            />
+            {t("with the optimizer")}
+          </label>
+        )}
       </div>
       {isTaken ? (
         <Note kind="warning" role="alert">

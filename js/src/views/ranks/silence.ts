@@ -1,5 +1,5 @@
 import { t, told, word } from "../../i18n/translate.ts";
-import type { RankState } from "../../protocol/messages.ts";
+import type { OpenReply, RankState } from "../../protocol/messages.ts";
 
 const STATES = {
   idle: word("answered"),
@@ -20,9 +20,9 @@ export function rankText(each: RankState): string {
   return [t("rank {0}", each.rank), ...stateOf(each)].join(isTold(each) ? " " : ", ");
 }
 
-/** Why nothing can be changed: a rank that doesn't answer; null where all do. */
-export function silence(ranks: readonly RankState[]): string | null {
-  const silent = ranks.find(({ answered }) => !answered);
+/** Why nothing can be changed: a rank that doesn't answer; null where all do, or there is one process. */
+export function silence({ ranks }: Pick<OpenReply, "ranks">): string | null {
+  const silent = ranks?.ranks.find(({ answered }) => !answered);
   return silent === undefined ? null : t("A change needs every rank; {0}", rankText(silent));
 }
 

@@ -15,7 +15,7 @@ const CHIPS: readonly { readonly chip: Chip; readonly glyph: IconName; readonly 
 ];
 
 /** Why some of it is disabled for a model over ranks. */
-const RUN_THERE = word("Run, save and load it on every rank.");
+const RUN_THERE = word("Do it on each rank.");
 
 const OPENERS = [
   {
@@ -55,7 +55,7 @@ interface ToolbarProps {
 export function Toolbar(props: ToolbarProps) {
   const { open, filter, chips, problem, alive, isBusy, box, onFilter, onChip, onHelp, onPanel, onLeave, onOpen } =
     props;
-  const isOverRanks = open.ranks !== undefined;
+  const isThere = (of: string) => open.ranks && (of === "trace" || (of !== "table" && !open.ranks.can_change));
   return (
     <div class="nnw-toolbar" role="group" aria-label={t("Filter and totals")}>
       <Search
@@ -113,8 +113,8 @@ export function Toolbar(props: ToolbarProps) {
             type="button"
             class="nnw-button nnw-opener"
             aria-label={t(label)}
-            title={t(isOverRanks && of !== "table" ? RUN_THERE : title)}
-            disabled={!alive || (isOverRanks && of !== "table")}
+            title={t(isThere(of) ? RUN_THERE : title)}
+            disabled={!alive || isThere(of)}
             onClick={() => onOpen(of)}
           >
             <Icon name={glyph} />

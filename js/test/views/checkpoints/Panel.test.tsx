@@ -7,7 +7,7 @@ import { tellSentence } from "../../../src/i18n/kernelSentences.ts";
 import { setCatalogue } from "../../../src/i18n/translate.ts";
 import sentences from "../../../src/i18n/zh-sentences.json";
 import { ChannelClient } from "../../../src/protocol/client.ts";
-import type { PlanReply, PlanRow } from "../../../src/protocol/messages.ts";
+import type { PlanReply, PlanRow, RankState } from "../../../src/protocol/messages.ts";
 import { ChangesStore } from "../../../src/state/changesStore.ts";
 import { Panel } from "../../../src/views/checkpoints/Panel.tsx";
 import { TestChannel } from "../../fakes/channel.ts";
@@ -123,7 +123,8 @@ beforeEach(() => {
   );
   kernel = new Kernel();
   const client = new ChannelClient(kernel);
-  render(<Panel client={client} changes={new ChangesStore(client)} name="net" alive onClose={() => undefined} />);
+  const changes = new ChangesStore(client);
+  render(<Panel {...{ client, changes }} open={{}} name="net" alive onClose={() => undefined} />);
 });
 afterEach(() => {
   cleanup();
@@ -169,6 +170,7 @@ test("a panel drawn anew has the file, the renames and the name to save as that 
     client,
     memory,
     changes: new ChangesStore(client),
+    open: {},
     name: "net",
     alive: true,
     onClose: () => undefined,
@@ -196,7 +198,8 @@ test("only checkpoints are listed until all files are asked for", async () => {
 test("keys are the panel's from its first sight on", () => {
   const client = new ChannelClient(kernel);
   const page = document.body.appendChild(document.createElement("div"));
-  draw(<Panel client={client} changes={new ChangesStore(client)} name="net" alive onClose={() => undefined} />, page);
+  const changes = new ChangesStore(client);
+  draw(<Panel {...{ client, changes }} open={{}} name="net" alive onClose={() => undefined} />, page);
   expect(document.activeElement).toBe(page.querySelector("button"));
   draw(null, page);
   page.remove();
@@ -277,4 +280,29 @@ test("what is there already is replaced only after asking", async () => {
   kernel.deliver({ v: 1, id: kernel.asked("save")[0]?.id, ok: false, error: taken });
   fireEvent.click(await screen.findByRole("button", { name: "Replace it" }));
   expect(kernel.asked("save").map(({ body }) => body.overwrite)).toEqual([false, true]);
+});
+
+test("over ranks no optimizer is offered nor a cancel, and a rank that doesn't answer holds up saves and loads", async () => {
+  cleanup();
+  const client = new ChannelClient(kernel);
+  const rank = { rank: 3, host: "here", state: "idle" as const, doing: "", answered: true, local_bytes: 4 };
+  const over = (each: RankState) => ({
+    ranks: { mesh: [], ranks: [each], problem: null, can_change: true },
+  });
+  const props = { client, changes: new ChangesStore(client), name: "net", alive: true, onClose: () => undefined };
+  const view = render(<Panel {...props} open={over(rank)} />);
+  fireEvent.click(screen.getByRole("button", { name: "Save net as…" }));
+  expect(screen.queryByRole("checkbox", { name: "with the optimizer" })).toBeNull();
+  fireEvent.input(screen.getByRole("textbox", { name: "File name" }), { target: { value: "parts/" } });
+  expect(screen.getByText("as a folder of parts")).toBeTruthy();
+  await loading();
+  expect(await screen.findByText("Loading…")).toBeTruthy();
+  expect(screen.queryByRole("button", { name: "Cancel" })).toBeNull();
+  const { id } = kernel.asked("load")[0] ?? {};
+  kernel.deliver({ v: 1, id, ok: false, error: { code: "rank-missing", message: "", path: null, hint: "" } });
+  view.rerender(<Panel {...props} open={over({ ...rank, state: "dead", doing: "is gone", answered: false })} />);
+  expect(screen.getByText("A change needs every rank; rank 3 is gone")).toBeTruthy();
+  for (const name of ["Save net as…", "Save", "Load all 1"]) {
+    expect((await screen.findByRole("button", { name })) as HTMLButtonElement).toHaveProperty("disabled", true);
+  }
 });

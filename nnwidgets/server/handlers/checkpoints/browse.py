@@ -29,7 +29,7 @@ _REST_PATH = "\0"
 _DIGITS = re.compile(r"(\d+)")
 
 
-@handles("folder", long=True)
+@handles("folder", long=True, over_ranks=True)
 def answer_folder(_session: Session, body: Mapping[str, Any], job: Job) -> FolderReply:
     """List a folder.
 
@@ -40,7 +40,7 @@ def answer_folder(_session: Session, body: Mapping[str, Any], job: Job) -> Folde
     return list_folder(body["path"], lambda: job.cancelled, checkpoints_only=only)
 
 
-@handles("peek", long=True)
+@handles("peek", long=True, over_ranks=True)
 def answer_peek(session: Session, body: Mapping[str, Any], _job: Job) -> PeekReply:
     """Give what a file's header says, and a window of the tree of its names.
 

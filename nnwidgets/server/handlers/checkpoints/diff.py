@@ -23,7 +23,7 @@ _NUMBERS: tuple[Literal["max_abs_difference", "relative_norm", "n_different"], .
 _ORDER: tuple[Difference, ...] = ("shape", "dtype", "values", "removed", "added", "equal")
 
 
-@handles("diff", long=True)
+@handles("diff", long=True, over_ranks=True)
 def answer_diff(session: Session, body: Mapping[str, Any], job: Job) -> DiffReply:
     """Compare, with progress; the result holds no tensor and is kept for scrolling through it.
 
@@ -45,7 +45,12 @@ def answer_diff(session: Session, body: Mapping[str, Any], job: Job) -> DiffRepl
     def compare() -> tuple[StateDiff, list[DiffRow]]:
         with errors_named_from_here():
             # What the file has comes first: "added" is what the model has and the file lacks.
-            found = diff(one, session.module if two is None else two, entry=entry, progress=report)
+            told = report if session.over_ranks is None else None
+            found = (
+                diff(one, two, entry=entry, progress=report)
+                if two is not None
+                else session.ask(lambda model: diff(one, model, entry=entry, progress=told))
+            )
         return found, list(_rows(found))
 
     found, rows = session.file_cache.get(key, compare, fresh=body["fresh"])

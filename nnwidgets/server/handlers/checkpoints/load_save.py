@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from functools import partial
 from typing import Any
@@ -9,6 +10,8 @@ from typing import Any
 from torch.optim import Optimizer
 
 from nnwidgets.checkpoint import load, save
+from nnwidgets.checkpoint.formats.folder_files import is_checkpoint
+from nnwidgets.checkpoint.progress import Progress
 from nnwidgets.errors import SaveError
 from nnwidgets.formatting import counted, inert
 from nnwidgets.server.handlers.checkpoints.plan import chosen_renames, plan_for
@@ -25,7 +28,7 @@ _MOST_TEXT = 400
 _MOST_WARNINGS = 50
 
 
-@handles("load", long=True)
+@handles("load", long=True, over_ranks=True)
 def answer_load(session: Session, body: Mapping[str, Any], job: Job) -> LoadReply:
     """Load, and tell every view of the model.
 
@@ -40,14 +43,16 @@ def answer_load(session: Session, body: Mapping[str, Any], job: Job) -> LoadRepl
     entry = body.get("entry")
     rename = chosen_renames(file, plan_for(session, file, {}, entry), body)
     with errors_named_from_here():
-        found = load(
-            session.module,
-            file,
-            rename=rename or None,
-            entry=entry,
-            strict=body["strict"],
-            optimizer=session.optimizers() if body["optimizer"] else None,
-            progress=partial(_report, job),
+        found = session.ask(
+            partial(
+                load,
+                path=file,
+                rename=rename or None,
+                entry=entry,
+                strict=body["strict"],
+                optimizer=session.optimizers() if body["optimizer"] else None,
+                progress=_progress(session, job),
+            )
         )
     job.after_reply(partial(session.report_change, structure=True))
     return {
@@ -60,7 +65,7 @@ def answer_load(session: Session, body: Mapping[str, Any], job: Job) -> LoadRepl
     }
 
 
-@handles("save", long=True)
+@handles("save", long=True, over_ranks=True)
 def answer_save(session: Session, body: Mapping[str, Any], job: Job) -> SaveReply:
     """Save the model.
 
@@ -70,7 +75,7 @@ def answer_save(session: Session, body: Mapping[str, Any], job: Job) -> SaveRepl
     """
     job.hold()
     file = resolve_in_folder(body["path"])
-    if not body["overwrite"] and file.is_file():
+    if not body["overwrite"] and (file.is_file() or (file.is_dir() and is_checkpoint(file))):
         raise RequestError(
             "file-exists",
             f"{inert(body['path'], _MOST_TEXT)} is there already.",
@@ -79,14 +84,16 @@ def answer_save(session: Session, body: Mapping[str, Any], job: Job) -> SaveRepl
         )
     shard_size = body.get("shard_size")
     with errors_named_from_here():
-        found = save(
-            session.module,
-            file,
-            optimizer=_optimizer(session) if body["optimizer"] else None,
-            overwrite=body["overwrite"],
-            shard_size=None if shard_size is None else int(number(shard_size)),
-            verify=body["verify"],
-            progress=partial(_report, job),
+        found = session.ask(
+            partial(
+                save,
+                path=f"{file}{os.sep}" if body["path"].endswith("/") else file,
+                optimizer=_optimizer(session) if body["optimizer"] else None,
+                overwrite=body["overwrite"],
+                shard_size=None if shard_size is None else int(number(shard_size)),
+                verify=body["verify"],
+                progress=_progress(session, job),
+            )
         )
     return {
         "path": body["path"],
@@ -101,17 +108,24 @@ def answer_save(session: Session, body: Mapping[str, Any], job: Job) -> SaveRepl
     }
 
 
-def _optimizer(session: Session) -> Optimizer:
-    """Return the model's optimizer.
+def _optimizer(session: Session) -> Optimizer | list[Optimizer]:
+    """Return the model's optimizer; over ranks what is refused there.
 
     Raises:
         SaveError: There is none, or more than one.
     """
     live = session.optimizers()
+    if session.over_ranks is not None:
+        return live
     if len(live) == 1:
         return live[0]
     found = "No live optimizer" if not live else counted(len(live), "live optimizer")
     raise SaveError(f"{found} of the model found, expected one.", hint="Use nnw.save(net, path, optimizer=…).")
+
+
+def _progress(session: Session, job: Job) -> Progress | None:
+    """What a load or save tells how far it is; ranks tell nobody but each other."""
+    return None if session.over_ranks is not None else partial(_report, job)
 
 
 def _report(job: Job, done: int, total: int) -> None:

@@ -24,7 +24,7 @@ _MOST_TEXT = 400
 _MOST_WARNINGS = 50
 
 
-@handles("plan", long=True)
+@handles("plan", long=True, over_ranks=True)
 def answer_plan(session: Session, body: Mapping[str, Any], job: Job) -> PlanReply:
     """Say what a load would do; nothing of the model or of the file's tensors is read.
 
@@ -85,7 +85,7 @@ def plan_for(session: Session, file: Path, rename: Mapping[str, str], entry: str
 
     def make() -> LoadPlan:
         with errors_named_from_here():
-            return plan(session.module, file, rename=rename or None, entry=entry)
+            return session.ask(lambda model: plan(model, file, rename=rename or None, entry=entry))
 
     return session.file_cache.get(key, make)
 
