@@ -36,7 +36,6 @@ from nnwidgets.edit.init_comparison.signal_curves import (
 )
 from nnwidgets.edit.init_comparison.swapped_memory import SwappedMemory, Unguarded
 from nnwidgets.edit.init_comparison.verdicts import Judged, compare, judge, places_of
-from nnwidgets.edit.log import log_of
 from nnwidgets.edit.rng import check_seed
 from nnwidgets.edit.targets import ChangeScope, Target, TensorTarget
 from nnwidgets.edit.transaction import carry_out
@@ -45,6 +44,7 @@ from nnwidgets.edit.writable import check_writable
 from nnwidgets.errors import InvalidTargetError
 from nnwidgets.formatting import short_repr
 from nnwidgets.introspect.last_inputs import remember_inputs
+from nnwidgets.introspect.safe_access.exclusion import alone_with
 from nnwidgets.introspect.safe_access.tensors import unreadable_reason
 from nnwidgets.introspect.signal.activations import watched_activations
 from nnwidgets.introspect.signal.losses import NOISE, Loss, loss_function
@@ -78,7 +78,7 @@ def compare_inits(
     the model with that seed, and one forward and one backward are run as `activations` runs them. The model is
     afterwards bit for bit as it was, whatever is raised on the way; it takes one copy of the targets. While it runs,
     who runs the model in another thread meets the stand-ins; who reads it there with nnwidgets, as an Explorer does, is
-    given the model's own values, and who writes or saves it waits.
+    given the model's own values, and who writes, saves or traces it waits.
 
     A candidate is
 
@@ -146,33 +146,33 @@ def compare_inits(
                 "Inside torch.inference_mode there are no gradients, which a loss asks for.",
                 hint="Leave inference mode, or leave the loss out for the forward alone.",
             )
-    model = ChangeScope(module)
-    refuse_lazy(model.live.scan)
-    given = args
-    if input_size is not None:
-        args = (*make_inputs(input_sizes(input_size), model.live.scan), *args)
-    candidates = tuple(with_text_targets(model, each) for each in candidates)
-    is_needed = any(fill.target is None for each in candidates for fill in each.fills)
-    named = as_text(model, target) if target is not None else default_targets(model) if is_needed else []
-    seeds_of: dict[str, tuple[int, ...]] = {}
-    places: dict[str, TensorTarget] = {}
-    tied: dict[str, Any] = {}
-    for each in candidates:
-        seeds_of[each.name] = numbers[:1]
-        if each.fills:
-            plan = plan_candidate(model, each, named, numbers[0])
-            seeds_of[each.name] = numbers if plan.seed is not None else numbers[:1]
-            places.update((place.path, place) for place in plan.places)
-            tied.update((tie.path, model.tensor(tie.path)) for tie in plan.ties)
-    targets = model.in_walk_order(places)
-    run = _Run(model, (args, kwargs), loss, sum(map(len, seeds_of.values())))
-    if n_steps:
-        run.training = training_batches(n_steps, batches, (args, kwargs), loss), optimizer or sgd
-        everything = _everything(model)
-        places.update((place.path, place) for place in everything)
-        tied.update((tie.path, model.tensor(tie.path)) for tie in model.ties_of(everything))
-    _refuse_parts(places.values())
-    with log_of(module).lock, passing_on(progress or _untold) as run.tell:
+    with passing_on(progress or _untold) as tell, alone_with(module):
+        model = ChangeScope(module)
+        refuse_lazy(model.live.scan)
+        given = args
+        if input_size is not None:
+            args = (*make_inputs(input_sizes(input_size), model.live.scan), *args)
+        candidates = tuple(with_text_targets(model, each) for each in candidates)
+        is_needed = any(fill.target is None for each in candidates for fill in each.fills)
+        named = as_text(model, target) if target is not None else default_targets(model) if is_needed else []
+        seeds_of: dict[str, tuple[int, ...]] = {}
+        places: dict[str, TensorTarget] = {}
+        tied: dict[str, Any] = {}
+        for each in candidates:
+            seeds_of[each.name] = numbers[:1]
+            if each.fills:
+                plan = plan_candidate(model, each, named, numbers[0])
+                seeds_of[each.name] = numbers if plan.seed is not None else numbers[:1]
+                places.update((place.path, place) for place in plan.places)
+                tied.update((tie.path, model.tensor(tie.path)) for tie in plan.ties)
+        targets = model.in_walk_order(places)
+        run = _Run(model, (args, kwargs), loss, sum(map(len, seeds_of.values())), tell)
+        if n_steps:
+            run.training = training_batches(n_steps, batches, (args, kwargs), loss), optimizer or sgd
+            everything = _everything(model)
+            places.update((place.path, place) for place in everything)
+            tied.update((tie.path, model.tensor(tie.path)) for tie in model.ties_of(everything))
+        _refuse_parts(places.values())
         memory = SwappedMemory([*(place.tensor for place in places.values()), *tied.values()])
         try:
             seen = [run.candidate(each, named, seeds_of[each.name], memory) for each in candidates]
@@ -227,10 +227,7 @@ class _Run:
 
     Attributes:
         training: The batches of a short training, and what makes its optimizer; None without one.
-        tell: Told runs done and in all; what it raises ends them.
     """
-
-    tell: Callable[..., None]
 
     def __init__(
         self,
@@ -238,11 +235,13 @@ class _Run:
         inputs: tuple[tuple[Any, ...], dict[str, Any]],
         loss: Loss,
         n_runs: int,
+        tell: Callable[..., None],
     ) -> None:
         self._model, self._inputs = model, inputs
         self._is_asked = loss is not None
         self._loss = loss if loss is not None or torch.is_inference_mode_enabled() else NOISE
         self._n_runs, self._n_done = n_runs, 0
+        self._tell = tell
         self._layers = {id(each): path for path, each in model.live.modules.items() if is_layer(each)}
         self.training: tuple[Sequence[Batch], Callable[[list[Any]], Any]] | None = None
 
@@ -292,7 +291,7 @@ class _Run:
             seen.fail(stopped.error, stopped.failed_in)
 
     def _watch(self) -> None:
-        self.tell(self._n_done, self._n_runs)
+        self._tell(self._n_done, self._n_runs)
 
 
 def _fill(module: Any, candidate: Candidate, target: Any, seed: int) -> None:
