@@ -107,11 +107,6 @@ def watched_activations(
         is_brief: Whether histograms are left out, and of parameters all but which have equal units; that is faster.
     """
     compute = None if loss is None else loss_function(loss)
-    if compute is not None and torch.is_inference_mode_enabled():
-        raise InvalidTargetError(
-            "Inside torch.inference_mode there are no gradients, which a loss asks for.",
-            hint="Leave inference mode, or leave the loss out for the forward alone.",
-        )
     with passing_on(watch) as watched, alone_with(module) as scan:
         ranks = ranks_of_forward(scan)
         summaries = Summaries(with_gradients=compute is not None, watch=watched, with_histograms=not is_brief)
