@@ -15,6 +15,7 @@ Names load on first use, so that the import itself costs little more than torch'
 # Names below begin with an underscore, for those that Tab offers to be the package's own.
 import importlib as _importlib
 import typing as _typing
+from threading import RLock as _RLock
 from types import FunctionType as _FunctionType
 
 from nnwidgets.formatting import set_printer as _set_printer
@@ -116,11 +117,16 @@ if _typing.TYPE_CHECKING:
     from nnwidgets.widgets import Explorer, explore
 
 
+_first_use = _RLock()
+"""Two threads that import packages at once, each of which imports its own modules, may find one half made."""
+
+
 def _as_page(record: object) -> str:
     """What a result prints as; pages are imported when the first is printed."""
-    from nnwidgets.text.printing import as_text
+    with _first_use:
+        from nnwidgets.text.printing import as_text
 
-    return as_text(record)
+        return as_text(record)
 
 
 _set_printer(_as_page)
@@ -184,7 +190,8 @@ def __getattr__(name: str) -> object:
     home = _HOME.get(name)
     if home is None:
         raise AttributeError(f"module 'nnwidgets' has no attribute {name!r}")
-    value = getattr(_importlib.import_module(f"nnwidgets.{home}"), name)
+    with _first_use:
+        value = getattr(_importlib.import_module(f"nnwidgets.{home}"), name)
     if isinstance(value, _FunctionType):
         value = _refusing_positional(value)
     globals()[name] = value

@@ -39,7 +39,7 @@ class MadeChange:
 
     def revoke(self) -> None:
         """Take back what was kept, as if it had never been."""
-        with self._log.lock:
+        with self._log.lock_over(self.entry.tensors):
             self._undo.turn(done=False)
             is_last = self._log.state.done[-1:] == (self.entry,)
             self._log.state = self._before if is_last else _without(self._log.state, self.entry)
@@ -55,7 +55,7 @@ class MadeChange:
         Raises:
             ChangedSinceError: Other code has written there since, or changed the history.
         """
-        with self._log.lock:
+        with self._log.lock_over(self.entry.tensors):
             _check_state(self._log, self._before, self.entry.change.label)
             _turn(self._undo, self.entry.change.label, "redo", force=False)
             self.logged()
@@ -274,7 +274,7 @@ class _Swap:
 
     def revoke(self) -> None:
         """Take back what was kept, as if it had never been."""
-        with self._log.lock:
+        with self._log.lock_over(self.entry.tensors):
             state = self._log.state
             self.take_back()
             if state is not self._after:  # there are changes of the rank's own since, which stay
@@ -290,7 +290,7 @@ class _Swap:
         Raises:
             ChangedSinceError: Other code has written there since, or changed the history.
         """
-        with self._log.lock:
+        with self._log.lock_over(self.entry.tensors):
             _check_state(self._log, self._before, self.entry.change.label)
             self.make()
             self.logged()
@@ -306,7 +306,7 @@ def _swap(module: object, verb: str, *, force: bool) -> Change:
     log, agreement = log_of(module), current()
     begun: list[_Swap] = []
     try:
-        with log.lock:
+        with log.lock, log.lock_over(_next(log.state, verb)[0].tensors):
             swap = _Swap(module, log, verb, force=force)
             begun.append(swap)
             swap.make()
@@ -314,8 +314,8 @@ def _swap(module: object, verb: str, *, force: bool) -> Change:
                 return swap.told
             return swap.logged()
     except BaseException:
-        with log.lock:
-            for swap in begun:
+        for swap in begun:
+            with log.lock_over(swap.entry.tensors):
                 is_settled = agreement is not None and agreement.is_settled
                 retry_until_complete(swap.logged if is_settled else swap.take_back)
         raise

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import threading
 import weakref
+from collections.abc import Iterable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
@@ -11,6 +13,7 @@ import torch
 
 from nnwidgets.edit.change import Change
 from nnwidgets.edit.undo_copy.undo import UndoRecord
+from nnwidgets.introspect.safe_access.exclusion import exclude_others
 from nnwidgets.introspect.safe_access.objects import require_module
 
 DEFAULT_BUDGET_BYTES = 2 * 2**30
@@ -30,6 +33,11 @@ class Entry:
     undo: UndoRecord | None
     final: str = ""
     said: str = ""
+
+    @property
+    def tensors(self) -> list[Any]:
+        """What undoing it writes."""
+        return [] if self.undo is None else [site.tensor for site in self.undo.sites]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,18 +60,26 @@ class Log:
     """The history of one model.
 
     Attributes:
-        lock: Held by whoever writes the model.
         state: What was done and undone.
         budget_bytes: How much undo copies and marks may hold.
         held: A change that was made and set aside, until whoever asked for it says that it stays.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, model_id: int) -> None:
         self.held: Any = None
-        self.lock = threading.RLock()
+        self._model_id = model_id
         self.state = State()
         self.budget_bytes = DEFAULT_BUDGET_BYTES
         self._marks: weakref.WeakSet[Mark] = weakref.WeakSet()
+
+    @property
+    def lock(self) -> AbstractContextManager[bool]:
+        """Held by whoever changes the history."""
+        return self.lock_over(())
+
+    def lock_over(self, tensors: Iterable[Any]) -> AbstractContextManager[bool]:
+        """Held by whoever writes tensors of the model: nobody else does, nor runs what has them."""
+        return exclude_others([self._model_id, *map(id, tensors)])
 
     @property
     def marked_bytes(self) -> int:
@@ -134,7 +150,7 @@ def log_of(module: object) -> Log:
         known = _LOGS.get(key)
         if known is not None and known[0]() is module:
             return known[1]
-        log = Log()
+        log = Log(key)
         _LOGS[key] = (weakref.ref(module, lambda gone: _forget(key, gone)), log)
         return log
 

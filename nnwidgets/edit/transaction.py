@@ -129,12 +129,12 @@ def commit(model: ChangeScope, plan: Plan) -> Change:
         NNWidgetsError: There is no room for the undo copy, or ranks don't agree; nothing is changed.
         BaseException: What the plan's ``write`` raised; nothing is changed.
     """
-    log = log_of(model.module)
-    agreement = current()
+    log, agreement = log_of(model.module), current()
+    written = [*(place.tensor for place in plan.places), *(model.tensor(tie.path) for tie in plan.ties)]
     begun: list[tuple[UndoRecord, State]] = []
     made: list[MadeChange] = []
     try:
-        with log.lock:
+        with log.lock_over(written):
             within = None if agreement is None else Within(agreement)
             with nullcontext() if within is None else agreed_by(within):
                 change = _carry_out(model, plan, log, begun, made)
@@ -146,7 +146,7 @@ def commit(model: ChangeScope, plan: Plan) -> Change:
                     return change
             return made[0].logged()
     except BaseException:
-        with log.lock:
+        with log.lock_over(written):
             if made and agreement is not None and agreement.is_settled:
                 # Interrupted when the other ranks had gone on: it stays here too.
                 retry_until_complete(made[0].logged)

@@ -81,14 +81,18 @@ def test_importing_the_package_loads_no_front_end_and_no_torch():
     assert loaded & {"torch", "IPython", "anywidget", "ipywidgets", "traitlets", "torchinfo", "numpy"} == set()
 
 
-def test_reading_a_model_loads_no_front_end():
+def test_reading_a_model_loads_no_front_end_and_names_first_used_by_two_threads_are_there():
     code = (
-        "import sys, torch, nnwidgets as nnw\n"
+        "import sys, threading, torch, nnwidgets as nnw\n"
+        "sys.setswitchinterval(1e-5)\n"
+        "users = [threading.Thread(target=getattr, args=(nnw, name)) for name in ('tree', 'handle')]\n"
+        "[each.start() for each in users], [each.join() for each in users]\n"
         "net = torch.nn.Linear(2, 2)\n"
         "str(nnw.tree(net)), nnw.ties(net), nnw.stats(net.weight), nnw.check(net), nnw.trace(net, torch.ones(1, 2))\n"
         "print(*sorted(name for name in sys.modules if '.' not in name))\n"
     )
     ran = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert ran.stderr == ""
     assert set(ran.stdout.split()) & {"IPython", "anywidget", "ipywidgets", "torchinfo"} == set()
 
 

@@ -3,6 +3,7 @@
 import gc
 import hashlib
 import math
+import threading
 from collections import OrderedDict
 
 import pytest
@@ -382,6 +383,44 @@ def test_progress_tells_runs_and_no_more_than_one_copy_is_made(monkeypatch):
     )
     assert sum(made) == 2 * 256 * 256 * 4
     assert sorted(set(told)) == [(done, 4) for done in range(5)]
+
+
+def test_who_runs_or_writes_the_model_in_another_thread_meanwhile_leaves_it_as_it_was():
+    net, x = nn.Sequential(nn.Linear(WIDTH, WIDTH), nn.BatchNorm1d(WIDTH), nn.Linear(WIDTH, 2)), batch()
+    net(x).sum().backward()
+    nnw.init(net[0], "weight", "zeros_")
+    tensors = [*net.parameters(), *net.buffers()]
+    before, grads = [each.clone() for each in tensors], [each.grad for each in tensors]
+    passed_norm, go_on, errors = threading.Event(), threading.Event(), []
+
+    def other():
+        try:
+            nnw.activations(net[:2], x, loss="noise")  # another model, of the same modules
+            nnw.undo(net[0])
+            nnw.redo(net[0])
+        except Exception as error:
+            errors.append(error)
+
+    def in_the_norm(*_):
+        if threading.current_thread() is thread:
+            passed_norm.set()
+            go_on.wait()
+        else:  # the comparison has noted what the other thread's forward had changed, and that puts it back first
+            go_on.set()
+            thread.join(0.1)
+
+    def begun(tensor):
+        if not thread.ident:
+            thread.start()
+            passed_norm.wait(0.1)
+
+    thread = threading.Thread(target=other)
+    with net[1].register_forward_hook(in_the_norm):
+        nnw.compare_inits(net, x, inits=[begun, "xavier_uniform_"], seeds=1)
+        thread.join()
+    assert not errors
+    assert all(map(torch.equal, tensors, before))
+    assert all(each.grad is own for each, own in zip(tensors, grads, strict=True))
 
 
 def test_a_gradient_that_is_the_same_everywhere_arrives():

@@ -55,6 +55,10 @@ def test_totals_count_each_element_once():
     assert tree.n_params_torch == 24
     assert "0.weight" in tree.why
     assert "2.weight" in tree.why
+    net, memory = nn.Module(), torch.zeros(8)
+    for name, at in (("a", 4), ("b", 5), ("c", 0), ("d", 1)):
+        net.register_parameter(name, nn.Parameter(memory[at : at + 2]))
+    assert nnw.tree(net).why.endswith("a and b share memory; c and d share memory")  # in walk order
 
 
 def test_an_expanded_parameter_has_as_many_elements_as_it_stores():

@@ -20,6 +20,7 @@ from nnwidgets.edit.log import log_of
 from nnwidgets.errors import InvalidTargetError
 from nnwidgets.formatting import budget_text, counted, shape_text, short_bytes
 from nnwidgets.introspect.records import Record
+from nnwidgets.introspect.safe_access.exclusion import alone_with
 from nnwidgets.introspect.safe_access.objects import type_name
 from nnwidgets.introspect.safe_access.scan import gc_paused
 from nnwidgets.introspect.safe_access.tensors import plain_torch
@@ -131,7 +132,7 @@ def snapshot(module: object, *, values: bool = True) -> Snapshot:
         ['1.weight']
     """
     log = log_of(module)
-    with log.lock, gc_paused():
+    with alone_with(module), gc_paused():
         live = live_with_shards(module)
         parts, unread = tensors_here(live)
         first = _first_of_same(parts)

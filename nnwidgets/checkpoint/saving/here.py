@@ -24,10 +24,10 @@ from nnwidgets.checkpoint.state_dict import State, optimizer_state, state_of
 from nnwidgets.checkpoint.writing.atomic_file import TargetDirectory, TempFile, as_save_error, check_space
 from nnwidgets.checkpoint.writing.hashing_stream import HashingWriter
 from nnwidgets.checkpoint.writing.tensors_to_save import Versions, contents_of
-from nnwidgets.edit.log import log_of
 from nnwidgets.edit.optimizer_state import OptimizerState, summary_of
 from nnwidgets.errors import InvalidTargetError, SaveError
 from nnwidgets.introspect.safe_access import objects
+from nnwidgets.introspect.safe_access.exclusion import alone_with
 from nnwidgets.introspect.safe_access.tensors import plain_torch
 
 
@@ -218,7 +218,7 @@ def _remove_if_empty(path: Path) -> None:
 
 def edits_locked(obj: Any) -> AbstractContextManager[Any]:
     """Edits wait while a module is read."""
-    return log_of(obj).lock if objects.is_module(obj) else contextlib.nullcontext()
+    return alone_with(obj) if objects.is_module(obj) else contextlib.nullcontext()
 
 
 def _write(temp: TempFile, file: FileToWrite, tick: Tick) -> str:

@@ -4,35 +4,23 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from types import GeneratorType
 from typing import Any
 
-from nnwidgets.edit.code import Recipe, literal
-from nnwidgets.edit.init_comparison.swapped_memory import SwappedMemory, Unguarded
-from nnwidgets.edit.operations.init import plan_init
-from nnwidgets.edit.operations.initializers import RESET, get_initializer
-from nnwidgets.edit.targets import ChangeScope, TensorTarget
-from nnwidgets.edit.transaction import Plan, WriteGuard, with_optimizers
-from nnwidgets.edit.undo_copy.undo import summarize
-from nnwidgets.edit.writable import check_writable, distinct_memory
+from nnwidgets.edit.code import literal
+from nnwidgets.edit.operations.initializers import get_initializer
+from nnwidgets.edit.targets import ChangeScope
 from nnwidgets.errors import InitializerError, InvalidTargetError, PathNotFoundError
 from nnwidgets.formatting import short_repr
-from nnwidgets.introspect import paths
-from nnwidgets.introspect.records import TensorEntry, TensorStats
 from nnwidgets.introspect.safe_access.objects import is_a, is_module, type_name
 
 AS_IT_IS = "as it is"
 _CALL = re.compile(r"\s*([\w.]+)\s*\((.*)\)\s*", re.DOTALL)
 _BEFORE_PARAMETER = re.compile(r"[,\s]+(?=[^\W\d]\w*\s*=)")
-_MATRIX = 2
 _PAIR = 2
-_SEEDS_APART = 1_000
-_SEEDS = 2**64
-_NO_WEIGHTS = ("bias", "embed", "pos", "token")
-"""What parts of names say that a parameter of two dimensions isn't multiplied with an input."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,46 +162,6 @@ def errors_of(name: str) -> Iterator[None]:
         raise type(error)(f"{name}: {error.message}", path=error.path, hint=error.hint) from error
 
 
-def default_targets(model: ChangeScope) -> list[str]:
-    """The weights that a comparison is about where nothing else is said, in walk order.
-
-    These are parameters of two dimensions or more that an input is multiplied by: not those of norms and embeddings,
-    nor what is tied to these, no biases, no tables of positions, no single row or column as the lengths of weight norm
-    are. Frozen ones are left out where others aren't.
-
-    Raises:
-        InvalidTargetError: There are none.
-    """
-    parameters = [entry for entry in model.tree.tensors if entry.role == "parameter"]
-    of_embeddings = {entry.tie for entry in parameters if "embedding" in _class_of_holder(model, entry)} - {None}
-    found = [entry for entry in parameters if entry.tie not in of_embeddings and _is_weight(model, entry)]
-    found = [entry for entry in found if entry.requires_grad] or found
-    if not found:
-        raise InvalidTargetError(
-            "The model has no weight that an initializer could fill: no parameter of two dimensions or more, "
-            "embeddings and norms aside.",
-            hint="Name a target.",
-        )
-    return [entry.path for entry in found]
-
-
-def _is_weight(model: ChangeScope, entry: TensorEntry) -> bool:
-    shape = entry.shape or ()
-    if len(shape) < _MATRIX or shape[0] <= 1 or entry.n_elements <= shape[0] or not entry.dtype.startswith(_FLOATS):
-        return False
-    holder, name = _class_of_holder(model, entry), entry.path.lower().partition(".parametrizations.")[2]
-    name = name or paths.last(entry.path).lower()
-    return not any(each in holder for each in ("embedding", "norm")) and not any(each in name for each in _NO_WEIGHTS)
-
-
-def _class_of_holder(model: ChangeScope, entry: TensorEntry) -> str:
-    owner, _, inside = entry.path.partition(".parametrizations.")
-    return type_name(type(model.live.modules.get(owner if inside else paths.parent(entry.path)))).lower()
-
-
-_FLOATS = ("float", "bfloat", "complex")
-
-
 def as_text(model: ChangeScope, target: Any) -> Any:
     """A target as patterns, so that keeping it keeps nothing of the model."""
     if type(target) in (list, tuple, GeneratorType):
@@ -229,98 +177,3 @@ def with_text_targets(model: ChangeScope, candidate: Candidate) -> Candidate:
             for each in candidate.fills
         )
         return replace(candidate, fills=tuple(fills))
-
-
-def plan_candidate(
-    model: ChangeScope,
-    candidate: Candidate,
-    target: Any,
-    seed: int,
-    *,
-    optimizer: Any = None,
-    clear_state: bool = False,
-) -> Plan:
-    """What a candidate would do with a seed, checked and not carried out.
-
-    Args:
-        model: The model.
-        candidate: One that changes something.
-        target: What those of its fills are for that have no target of their own.
-        seed: Of the first of its fills; each further one has a seed that is 1,000 more, so that they don't draw the
-            same numbers.
-        optimizer: As for `init`.
-        clear_state: As for `init`.
-
-    Raises:
-        NNWidgetsError: As `init`; it names the candidate.
-    """
-    with errors_of(candidate.name):
-        plans = [
-            plan_init(model, _target_of(each, target), each.how, each.kwargs, seed=(seed + at * _SEEDS_APART) % _SEEDS)
-            for at, each in enumerate(candidate.fills)
-        ]
-        plan = plans[0] if len(plans) == 1 else _together(model, candidate, plans, seed)
-        everyone = [(place.path, place.tensor) for place in plan.places]
-        everyone += [(tie.path, model.tensor(tie.path)) for tie in plan.ties]
-        lines = with_optimizers(model.module, plan, optimizer, everyone, clear=clear_state)
-        if lines:
-            written = plan.code
-            plan.code = lambda: Recipe((*(made := written()).lines, *lines), made.imports)
-        return plan
-
-
-def _target_of(fill: Fill, target: Any) -> Any:
-    if fill.target is not None:
-        return fill.target
-    is_reset = type(fill.how) is str and get_initializer(fill.how).name == RESET
-    if is_reset and type(target) is list and all(type(each) is str for each in target):
-        return list(dict.fromkeys(map(paths.parent, target)))
-    return target
-
-
-def _together(model: ChangeScope, candidate: Candidate, plans: Sequence[Plan], seed: int) -> Plan:
-    """Several plans as one, carried out in their order."""
-    by_path = {place.path: place for plan in plans for place in plan.places}
-    named: list[TensorTarget] = [by_path[path] for path in model.in_walk_order(by_path)]
-    places, warnings = distinct_memory(named)
-
-    def write(guard: WriteGuard) -> None:
-        for fill in filter(None, (plan.write for plan in plans)):
-            fill(guard)
-
-    def verify(guard: WriteGuard) -> None:
-        for check in filter(None, (plan.verify for plan in plans)):
-            check(guard)
-
-    def recover() -> None:
-        for put_back in filter(None, (plan.recover for plan in plans)):
-            put_back()
-
-    def code() -> Recipe:
-        made = [plan.code() for plan in plans]
-        lines = [line for recipe in made for line in (*recipe.lines, "")][:-1]
-        return Recipe(tuple(lines), tuple(dict.fromkeys(line for recipe in made for line in recipe.imports)))
-
-    def preview() -> dict[str, TensorStats]:
-        tensors = {place.path: place.tensor for place in places}
-        tensors.update((tie.path, model.tensor(tie.path)) for tie in model.ties_of(places))
-        with SwappedMemory(list(tensors.values())).laid_under():
-            write(Unguarded())
-            return {path: summarize(tensor) for path, tensor in tensors.items()}
-
-    return Plan(
-        kind="init",
-        label=candidate.name,
-        places=places,
-        plains=check_writable(places),
-        ties=model.ties_of(places),
-        write=write,
-        code=code,
-        seed=seed,
-        warnings=list(dict.fromkeys([*(each for plan in plans for each in plan.warnings), *warnings])),
-        told_after=lambda changed: [each for plan in plans if plan.told_after for each in plan.told_after(changed)],
-        reports_changed=True,
-        verify=verify,
-        recover=recover,
-        preview=preview,
-    )

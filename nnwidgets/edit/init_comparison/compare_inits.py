@@ -3,54 +3,39 @@
 from __future__ import annotations
 
 import math
-import weakref
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
-import torch
 from torch import nn
 
-from nnwidgets.edit.change import Change
-from nnwidgets.edit.init_comparison.candidates import (
-    Candidate,
-    as_text,
-    default_targets,
-    errors_of,
-    plan_candidate,
-    read_candidates,
-    with_text_targets,
-)
+from nnwidgets.edit.init_comparison.candidate_plans import Applier, plan_candidate
+from nnwidgets.edit.init_comparison.candidate_runs import CandidateRuns
+from nnwidgets.edit.init_comparison.candidates import Candidate, as_text, read_candidates, with_text_targets
 from nnwidgets.edit.init_comparison.comparison_records import InitCandidate, InitComparison, SignalPoint, UpdateRatio
-from nnwidgets.edit.init_comparison.sample_spread import SampleSpread
-from nnwidgets.edit.init_comparison.short_training import Batch, TrainingError, sgd, train, training_batches
+from nnwidgets.edit.init_comparison.default_targets import default_targets
+from nnwidgets.edit.init_comparison.short_training import sgd, training_batches
 from nnwidgets.edit.init_comparison.signal_curves import (
     Flaws,
     Seen,
     arithmetic_band,
     curves,
     flaws_of,
-    is_layer,
     points_of,
     sample_shares,
 )
-from nnwidgets.edit.init_comparison.swapped_memory import SwappedMemory, Unguarded
 from nnwidgets.edit.init_comparison.verdicts import Judged, compare, judge, places_of
-from nnwidgets.edit.log import log_of
+from nnwidgets.edit.operations.swapped_memory import SwappedMemory
 from nnwidgets.edit.rng import check_seed
 from nnwidgets.edit.targets import ChangeScope, Target, TensorTarget
-from nnwidgets.edit.transaction import carry_out
-from nnwidgets.edit.undo_copy.threads import retry_until_complete
 from nnwidgets.edit.writable import check_writable
 from nnwidgets.errors import InvalidTargetError
 from nnwidgets.formatting import short_repr
 from nnwidgets.introspect.last_inputs import remember_inputs
+from nnwidgets.introspect.safe_access.exclusion import alone_with
 from nnwidgets.introspect.safe_access.tensors import unreadable_reason
-from nnwidgets.introspect.signal.activations import watched_activations
-from nnwidgets.introspect.signal.losses import NOISE, Loss, loss_function
-from nnwidgets.introspect.tracing.hooks import passing_on, probing
+from nnwidgets.introspect.signal.losses import Loss, loss_function
+from nnwidgets.introspect.tracing.hooks import passing_on
 from nnwidgets.introspect.tracing.inputs import input_sizes, make_inputs
-from nnwidgets.introspect.tracing.restore import attributes_kept, restore_on_exit
 from nnwidgets.introspect.tracing.trace import InputSizes, refuse_lazy
 
 _MOST_STEPS = 10_000
@@ -78,7 +63,7 @@ def compare_inits(
     the model with that seed, and one forward and one backward are run as `activations` runs them. The model is
     afterwards bit for bit as it was, whatever is raised on the way; it takes one copy of the targets. While it runs,
     who runs the model in another thread meets the stand-ins; who reads it there with nnwidgets, as an Explorer does, is
-    given the model's own values, and who writes or saves it waits.
+    given the model's own values, and who writes, saves or traces it waits.
 
     A candidate is
 
@@ -141,38 +126,33 @@ def compare_inits(
         )
     if loss is not None:
         loss_function(loss)
-        if torch.is_inference_mode_enabled():
-            raise InvalidTargetError(
-                "Inside torch.inference_mode there are no gradients, which a loss asks for.",
-                hint="Leave inference mode, or leave the loss out for the forward alone.",
-            )
-    model = ChangeScope(module)
-    refuse_lazy(model.live.scan)
-    given = args
-    if input_size is not None:
-        args = (*make_inputs(input_sizes(input_size), model.live.scan), *args)
-    candidates = tuple(with_text_targets(model, each) for each in candidates)
-    is_needed = any(fill.target is None for each in candidates for fill in each.fills)
-    named = as_text(model, target) if target is not None else default_targets(model) if is_needed else []
-    seeds_of: dict[str, tuple[int, ...]] = {}
-    places: dict[str, TensorTarget] = {}
-    tied: dict[str, Any] = {}
-    for each in candidates:
-        seeds_of[each.name] = numbers[:1]
-        if each.fills:
-            plan = plan_candidate(model, each, named, numbers[0])
-            seeds_of[each.name] = numbers if plan.seed is not None else numbers[:1]
-            places.update((place.path, place) for place in plan.places)
-            tied.update((tie.path, model.tensor(tie.path)) for tie in plan.ties)
-    targets = model.in_walk_order(places)
-    run = _Run(model, (args, kwargs), loss, sum(map(len, seeds_of.values())))
-    if n_steps:
-        run.training = training_batches(n_steps, batches, (args, kwargs), loss), optimizer or sgd
-        everything = _everything(model)
-        places.update((place.path, place) for place in everything)
-        tied.update((tie.path, model.tensor(tie.path)) for tie in model.ties_of(everything))
-    _refuse_parts(places.values())
-    with log_of(module).lock, passing_on(progress or _untold) as run.tell:
+    with passing_on(progress or (lambda *_: None)) as tell, alone_with(module):
+        model = ChangeScope(module)
+        refuse_lazy(model.live.scan)
+        given = args
+        if input_size is not None:
+            args = (*make_inputs(input_sizes(input_size), model.live.scan), *args)
+        candidates = tuple(with_text_targets(model, each) for each in candidates)
+        is_needed = any(fill.target is None for each in candidates for fill in each.fills)
+        named = as_text(model, target) if target is not None else default_targets(model) if is_needed else []
+        seeds_of: dict[str, tuple[int, ...]] = {}
+        places: dict[str, TensorTarget] = {}
+        tied: dict[str, Any] = {}
+        for each in candidates:
+            seeds_of[each.name] = numbers[:1]
+            if each.fills:
+                plan = plan_candidate(model, each, named, numbers[0])
+                seeds_of[each.name] = numbers if plan.seed is not None else numbers[:1]
+                places.update((place.path, place) for place in plan.places)
+                tied.update((tie.path, model.tensor(tie.path)) for tie in plan.ties)
+        targets = model.in_walk_order(places)
+        run = CandidateRuns(model, (args, kwargs), loss, sum(map(len, seeds_of.values())), tell)
+        if n_steps:
+            run.training = training_batches(n_steps, batches, (args, kwargs), loss), optimizer or sgd
+            everything = _everything(model)
+            places.update((place.path, place) for place in everything)
+            tied.update((tie.path, model.tensor(tie.path)) for tie in model.ties_of(everything))
+        _refuse_parts(places.values())
         memory = SwappedMemory([*(place.tensor for place in places.values()), *tied.values()])
         try:
             seen = [run.candidate(each, named, seeds_of[each.name], memory) for each in candidates]
@@ -191,123 +171,8 @@ def compare_inits(
         verdict=compare([judged for _, judged in made]),
         targets=targets,
         seeds=numbers,
-        _apply=_Applier(module, candidates, named),
+        _apply=Applier(module, candidates, named),
     )
-
-
-def _untold(n_done: int, n_runs: int) -> None:
-    """No progress is told."""
-
-
-class _Applier:
-    """Fills a model as candidates did, holding neither it nor its tensors."""
-
-    def __init__(self, module: nn.Module, candidates: Sequence[Candidate], target: Any) -> None:
-        self._module = weakref.ref(module)
-        self._candidates = {each.name: each for each in candidates}
-        self._target = target
-
-    def __call__(self, name: str, *, seed: int, optimizer: Any, preview: bool, clear_state: bool) -> Change:
-        candidate, module = self._candidates[name], self._module()
-        if not candidate.fills:
-            raise InvalidTargetError(f"{name} is the model as it was: there is nothing to fill.")
-        if module is None:
-            raise InvalidTargetError(
-                "The model that was compared on is gone.", hint="Compare again on the one you have."
-            )
-        model = ChangeScope(module)
-        plan = plan_candidate(
-            model, candidate, self._target, check_seed(seed), optimizer=optimizer, clear_state=clear_state
-        )
-        return carry_out(model, plan, preview=preview)
-
-
-class _Run:
-    """Runs candidates, one after the other.
-
-    Attributes:
-        training: The batches of a short training, and what makes its optimizer; None without one.
-        tell: Told runs done and in all; what it raises ends them.
-    """
-
-    tell: Callable[..., None]
-
-    def __init__(
-        self,
-        model: ChangeScope,
-        inputs: tuple[tuple[Any, ...], dict[str, Any]],
-        loss: Loss,
-        n_runs: int,
-    ) -> None:
-        self._model, self._inputs = model, inputs
-        self._is_asked = loss is not None
-        self._loss = loss if loss is not None or torch.is_inference_mode_enabled() else NOISE
-        self._n_runs, self._n_done = n_runs, 0
-        self._layers = {id(each): path for path, each in model.live.modules.items() if is_layer(each)}
-        self.training: tuple[Sequence[Batch], Callable[[list[Any]], Any]] | None = None
-
-    def candidate(self, candidate: Candidate, target: Any, seeds: Sequence[int], memory: SwappedMemory) -> Seen:
-        """What a candidate gives with each seed, until something raises."""
-        seen = Seen()
-        for seed in seeds:
-            self._watch()
-            with probing(), attributes_kept(self._model.live.scan), memory.laid_under():
-                if candidate.fills:
-                    _fill(self._model.module, candidate, target, seed)
-                self._signal(seen)
-                if self.training is not None and seen.error is None:
-                    self._train(seen)
-            self._n_done += 1
-            if seen.error is not None:
-                break
-        self._watch()
-        return seen
-
-    def _signal(self, seen: Seen) -> None:
-        args, kwargs = self._inputs
-        spread = SampleSpread(self._layers)
-        with spread.watched():
-            found = watched_activations(
-                self._model.module, args, kwargs, loss=self._loss, watch=self._watch, is_brief=True
-            )
-        if found.failed_in == "loss" and not self._is_asked:
-            found = replace(found, error=None, failed_in=None)
-        seen.add(found, spread.found)
-
-    def _train(self, seen: Seen) -> None:
-        batches, optimizer = self.training or ((), sgd)
-        seen.losses.append([])
-        seen.updates.append({})
-        try:
-            with restore_on_exit(self._model.module):
-                train(
-                    self._model.live.scan,
-                    batches,
-                    optimizer,
-                    watch=self._watch,
-                    losses=seen.losses[-1],
-                    updates=seen.updates[-1],
-                )
-        except TrainingError as stopped:
-            seen.fail(stopped.error, stopped.failed_in)
-
-    def _watch(self) -> None:
-        self.tell(self._n_done, self._n_runs)
-
-
-def _fill(module: Any, candidate: Candidate, target: Any, seed: int) -> None:
-    # Planned anew: what a function of modules may not change is noted with the stand-ins in place.
-    plan = plan_candidate(ChangeScope(module), candidate, target, seed)
-    try:
-        with errors_of(candidate.name):
-            if plan.write is not None:
-                plan.write(Unguarded())
-            if plan.verify is not None:
-                plan.verify(Unguarded())
-    except BaseException:
-        if plan.recover is not None:
-            retry_until_complete(plan.recover)
-        raise
 
 
 def _everything(model: ChangeScope) -> list[TensorTarget]:

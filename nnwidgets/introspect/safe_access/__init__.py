@@ -8,6 +8,7 @@ Start at `scan.read`: every tree, tie, check and look-up begins with it.
     own_values.py  what other threads read while a look at the model has something else in place
     modules.py  one module the careful way: every kind there is, each failure a text
     scan.py     a whole model as flat lists of modules and tensors, by a few list operations
+    exclusion.py  a model, or what of it is written, for one thread alone
     lookup.py   the live module or tensor at a path
     tensors_in.py  the tensors inside what a forward takes and gives, told by shape and dtype
     frames.py   functions that run, and what variables are called

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate, compress, islice
-from operator import gt
+from operator import attrgetter, gt
 from typing import Any
 
 from nnwidgets.formatting import letters
@@ -91,7 +91,8 @@ def slot_groups(scan: ModelScan, addresses: AddressIntervals) -> list[SlotGroup]
     shared = _same_objects(scan, addresses)
     for cluster in _meeting(addresses):
         shared += _compare(cluster, addresses)
-    return [_group(scan, addresses, members) for members in _connected(shared)]
+    in_walk_order = sorted(shared, key=attrgetter("slots"))
+    return [_group(scan, addresses, members) for members in _connected(in_walk_order)]
 
 
 def tie_groups(

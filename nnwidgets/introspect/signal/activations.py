@@ -14,8 +14,9 @@ from nnwidgets.formatting import shape_text, short_repr
 from nnwidgets.introspect.handles import over_handles
 from nnwidgets.introspect.module_tree.expressions import ExpressionWriter
 from nnwidgets.introspect.records import Findings, TensorStats
+from nnwidgets.introspect.safe_access.exclusion import alone_with
 from nnwidgets.introspect.safe_access.objects import instance_dict, is_tensor, plain_items, type_name
-from nnwidgets.introspect.safe_access.scan import ModelScan, read
+from nnwidgets.introspect.safe_access.scan import ModelScan
 from nnwidgets.introspect.safe_access.tensors import as_plain_tensor, gradient_of, plain_torch
 from nnwidgets.introspect.safe_access.tensors_in import tensors_in
 from nnwidgets.introspect.signal.backward_state import begins_before, gradients_aside
@@ -105,15 +106,9 @@ def watched_activations(
             run and is passed on.
         is_brief: Whether histograms are left out, and of parameters all but which have equal units; that is faster.
     """
-    scan = read(module)
     compute = None if loss is None else loss_function(loss)
-    if compute is not None and torch.is_inference_mode_enabled():
-        raise InvalidTargetError(
-            "Inside torch.inference_mode there are no gradients, which a loss asks for.",
-            hint="Leave inference mode, or leave the loss out for the forward alone.",
-        )
-    ranks = ranks_of_forward(scan)
-    with passing_on(watch) as watched:
+    with passing_on(watch) as watched, alone_with(module) as scan:
+        ranks = ranks_of_forward(scan)
         summaries = Summaries(with_gradients=compute is not None, watch=watched, with_histograms=not is_brief)
         is_noise = isinstance(loss, str) and loss == NOISE
         observer = _Signal(scan, (args, kwargs), compute, watched, summaries, is_noise=is_noise, is_brief=is_brief)

@@ -38,12 +38,17 @@ def loss_function(loss: Loss) -> Callable[[Any], torch.Tensor]:
             standard-normal gradient is sent back from each tensor of floating point, the same one each time.
 
     Raises:
-        InvalidTargetError: It is none of these.
+        InvalidTargetError: It is none of these, or inference mode is on, in which there are no gradients.
 
     Example:
         >>> float(loss_function(("l1_loss", torch.zeros(2)))(torch.tensor([1.0, 3.0])))
         2.0
     """
+    if torch.is_inference_mode_enabled():
+        raise InvalidTargetError(
+            "Inside torch.inference_mode there are no gradients, which a loss asks for.",
+            hint="Leave inference mode, or leave the loss out for the forward alone.",
+        )
     if is_tensor(loss):
         name = "mse_loss" if loss.is_floating_point() or loss.is_complex() else "cross_entropy"
         return _against(name, loss)

@@ -21,9 +21,10 @@ from typing import Any
 import torch
 from torch import nn
 
+from nnwidgets.introspect.safe_access.exclusion import alone_with
 from nnwidgets.introspect.safe_access.holders import local_shard
 from nnwidgets.introspect.safe_access.objects import instance_dict, is_a, is_tensor, plain_items
-from nnwidgets.introspect.safe_access.scan import ModelScan, read
+from nnwidgets.introspect.safe_access.scan import ModelScan
 from nnwidgets.introspect.tracing.flops import OperatorCounter
 
 _EAGER_STORAGE_BYTES = 16 * 2**20
@@ -296,8 +297,7 @@ def restore_on_exit(module: nn.Module) -> Iterator[None]:
         >>> net.training, hasattr(net, "note")
         (True, False)
     """
-    scan = read(module)
-    with attributes_kept(scan):
+    with alone_with(module) as scan, attributes_kept(scan):
         state = ForwardState(_distinct(scan))
         try:
             with OperatorCounter(state.before_write, counts=False):

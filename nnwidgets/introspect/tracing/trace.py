@@ -19,6 +19,7 @@ from nnwidgets.errors import InvalidTargetError
 from nnwidgets.introspect.data_flow.recorder import FlowRecorder
 from nnwidgets.introspect.handles import over_handles
 from nnwidgets.introspect.last_inputs import remember_inputs
+from nnwidgets.introspect.safe_access.exclusion import alone_with
 from nnwidgets.introspect.safe_access.objects import (
     class_attribute,
     instance_dict,
@@ -97,9 +98,9 @@ def trace(module: nn.Module, /, *args: Any, input_size: InputSizes | None = None
         >>> found.mult_adds, found.saved_bytes  # 2·20 values into the first layer and 2·256 into the last
         (15360, 2208)
     """
-    scan = read(module)
-    ranks = ranks_of_forward(scan)
-    return run(scan, args, kwargs, input_size, begin=lambda: come_together(ranks))
+    with alone_with(module) as scan:
+        ranks = ranks_of_forward(scan)
+        return run(scan, args, kwargs, input_size, begin=lambda: come_together(ranks))
 
 
 def run(
@@ -114,7 +115,7 @@ def run(
     """As `trace` does.
 
     Args:
-        scan: The model, read.
+        scan: The model, read, which this thread has for itself.
         args: What its forward takes.
         kwargs: The same, by name.
         input_size: Sizes of inputs to be made.

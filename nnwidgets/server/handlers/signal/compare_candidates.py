@@ -48,25 +48,19 @@ def answer_compare_inits(session: Session, body: Mapping[str, Any], job: Job) ->
         job.progress(done, total)
         raise_where_cancelled(job)
 
-    try:
-        found = on_main_thread(
-            lambda: compare_inits(
-                module,
-                *inputs.args,
-                inits={name: init for name, (init, _) in candidates.items()},
-                target=target.paths,
-                seeds=seeds,
-                input_size=inputs.input_size,
-                progress=tell,
-                **inputs.kwargs,
-            ),
-            lambda: job.cancelled,
-        )
-    finally:
-        # Whoever read the model meanwhile has numbers of stand-ins, at versions that come again.
-        for each in session.all_of_model():
-            each.preview_stats.clear()
-        session.report_change(structure=False)
+    found = on_main_thread(
+        lambda: compare_inits(
+            module,
+            *inputs.args,
+            inits={name: init for name, (init, _) in candidates.items()},
+            target=target.paths,
+            seeds=seeds,
+            input_size=inputs.input_size,
+            progress=tell,
+            **inputs.kwargs,
+        ),
+        lambda: job.cancelled,
+    )
     groups = in_groups(range(len(found.points)))
     shown = [*(group[0] for group in groups[:-1]), *(group[-1] for group in groups[-1:])]
     return {

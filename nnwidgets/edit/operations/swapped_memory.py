@@ -16,6 +16,7 @@ from nnwidgets.edit.operations.stand_ins import Scratch, runs_of
 from nnwidgets.edit.undo_copy.threads import retry_until_complete
 from nnwidgets.errors import NNWidgetsError
 from nnwidgets.formatting import counted, short_bytes
+from nnwidgets.introspect.safe_access.exclusion import exclude_others
 from nnwidgets.introspect.safe_access.objects import no_torch_function
 from nnwidgets.introspect.safe_access.own_values import VALUES, VERSIONS
 from nnwidgets.introspect.safe_access.tensors import as_plain_tensor, plain_torch
@@ -56,10 +57,14 @@ class SwappedMemory:
     def laid_under(self) -> Iterator[None]:
         """Inside, the tensors lie in the copy, which has the model's own values to begin with.
 
-        Who reads them in another thread is given their own, as is said in `own_values`.
+        Who reads them in another thread is given their own, as is said in `own_values`; who writes or runs them waits.
         """
-        keepers = [(tensor, _keep_version(tensor)) for tensor, _ in self._own]
+        with exclude_others(id(tensor) for tensor, _ in self._own), self._laid():
+            yield
 
+    @contextmanager
+    def _laid(self) -> Iterator[None]:
+        keepers = [(tensor, _keep_version(tensor)) for tensor, _ in self._own]
         aside: list[int] = []
 
         def back() -> None:
