@@ -82,7 +82,7 @@ const page = {
 const part = (name, shared) => ({
   ...options,
   entryPoints: [
-    { in: `js/src/bundles/${PART_FILES[name] ?? name}.ts`, out: name },
+    { in: `js/src/bundles/parts/${PART_FILES[name] ?? name}.ts`, out: name },
     ...[`js/src/style/${name}.css`].filter(existsSync).map((style) => ({ in: style, out: name })),
   ],
   format: "iife",

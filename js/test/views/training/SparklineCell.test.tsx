@@ -1,7 +1,7 @@
 // @vitest-environment happy-dom
 import { act, cleanup, render } from "@testing-library/preact";
 import { afterEach, expect, test, vi } from "vitest";
-import training from "../../../src/bundles/training.ts";
+import training from "../../../src/bundles/parts/training.ts";
 import { bandOf, lineOf } from "../../../src/views/training/SparklineCell.tsx";
 
 afterEach(cleanup);

@@ -1,8 +1,8 @@
 import { h } from "preact";
-import type { Row, TickedBody } from "../protocol/messages.ts";
-import { Alarm, type AlarmProps } from "../views/training/Alarm.tsx";
-import { TrainingHistory } from "../views/training/history.ts";
-import { SparklineCell } from "../views/training/SparklineCell.tsx";
+import type { Row, TickedBody } from "../../protocol/messages.ts";
+import { Alarm, type AlarmProps } from "../../views/training/Alarm.tsx";
+import { TrainingHistory } from "../../views/training/history.ts";
+import { SparklineCell } from "../../views/training/SparklineCell.tsx";
 
 /** What one view keeps and draws of a training. */
 export default function training() {

@@ -1,3 +1,0 @@
-import { Panel } from "../views/checkpoints/Panel.tsx";
-
-export default Panel;

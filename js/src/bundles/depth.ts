@@ -1,3 +1,0 @@
-import { AcrossBlocks } from "../views/inspector/stats/AcrossBlocks.tsx";
-
-export default AcrossBlocks;

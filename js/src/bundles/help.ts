@@ -1,3 +1,0 @@
-import { Help } from "../views/help/Help.tsx";
-
-export default Help;

@@ -1,3 +1,0 @@
-import { layOut } from "../state/graph/layout.ts";
-
-export default layOut;

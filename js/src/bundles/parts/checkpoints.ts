@@ -1,0 +1,3 @@
+import { Panel } from "../../views/checkpoints/Panel.tsx";
+
+export default Panel;

@@ -1,0 +1,3 @@
+import { AcrossBlocks } from "../../views/inspector/stats/AcrossBlocks.tsx";
+
+export default AcrossBlocks;

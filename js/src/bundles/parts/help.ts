@@ -1,0 +1,3 @@
+import { Help } from "../../views/help/Help.tsx";
+
+export default Help;

@@ -1,0 +1,3 @@
+import { layOut } from "../../state/graph/layout.ts";
+
+export default layOut;

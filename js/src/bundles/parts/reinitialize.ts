@@ -1,0 +1,3 @@
+import { Reinitialize } from "../../views/edit/Reinitialize.tsx";
+
+export default Reinitialize;

@@ -1,0 +1,3 @@
+import { tellSentence } from "../../i18n/kernelSentences.ts";
+
+export default tellSentence;

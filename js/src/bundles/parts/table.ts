@@ -1,0 +1,3 @@
+import { TablePanel } from "../../views/table/TablePanel.tsx";
+
+export default TablePanel;

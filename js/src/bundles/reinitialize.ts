@@ -1,3 +1,0 @@
-import { Reinitialize } from "../views/edit/Reinitialize.tsx";
-
-export default Reinitialize;

@@ -1,3 +1,0 @@
-import { tellSentence } from "../i18n/kernelSentences.ts";
-
-export default tellSentence;

@@ -1,3 +1,0 @@
-import { TablePanel } from "../views/table/TablePanel.tsx";
-
-export default TablePanel;
