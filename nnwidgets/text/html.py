@@ -35,6 +35,8 @@ _MOST_WRITTEN = 200_000
 _MOST_LEVELS = 100
 _OPEN_LEVELS = 2
 _N_BARS = 32
+_SHORT = 24
+"""Most signs of a cell that isn't broken into lines where a host has little room for tables."""
 
 _FONT = "font-family:system-ui,sans-serif;font-size:13px;line-height:1.5"
 _DIM = "opacity:.75"
@@ -136,15 +138,16 @@ def _table(block: Table) -> Iterator[str]:
         for column, cell in enumerate(row):
             indent = len(cell) - len(cell.lstrip(" "))
             said = _safe(told_where_it_speaks(cell.lstrip(" ")))
-            yield f"<td{_alignment(column, block.right)}>{'&nbsp;' * min(indent, 40)}{said}</td>"
+            alignment = _alignment(column, block.right, on_one_line=" " in said and len(said) <= _SHORT)
+            yield f"<td{alignment}>{'&nbsp;' * min(indent, 40)}{said}</td>"
         yield "</tr>"
     yield "</tbody></table>"
     if block.n_more:
         yield f"<p>… {exact_count(block.n_more)} more</p>"
 
 
-def _alignment(column: int, right: Sequence[int]) -> str:
-    return f' style="{_NUMBER}"' if column in right else ' style="text-align:left"'
+def _alignment(column: int, right: Sequence[int], *, on_one_line: bool = False) -> str:
+    return f' style="{_NUMBER if column in right else "text-align:left"}{";white-space:nowrap" * on_one_line}"'
 
 
 def _outline(block: Outline) -> Iterator[str]:

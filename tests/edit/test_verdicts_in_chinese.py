@@ -66,6 +66,7 @@ def test_each_verdict_and_each_comparison_is_chinese_throughout():
             together.append(compare([clean, clean]))
             assert together[-1].startswith(begins)
     assert {each: left for each in together if (left := english_in(each))} == {}
+    assert in_chinese(f"as it is: {clean.verdict}") == f"as it is：{in_chinese(clean.verdict)}"
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from typing import Any
 
@@ -65,7 +66,7 @@ class CandidateRuns:
     def _signal(self, seen: Seen) -> None:
         args, kwargs = self._inputs
         spread = SampleSpread(self._layers)
-        with spread.watched():
+        with nullcontext() if seen.runs else spread.watched():  # of the first seed alone it is told
             found = watched_activations(
                 self._model.module, args, kwargs, loss=self._loss, watch=self._watch, is_brief=True
             )
