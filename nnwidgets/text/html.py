@@ -129,8 +129,8 @@ def _facts(block: Facts) -> Iterator[str]:
 def _table(block: Table) -> Iterator[str]:
     yield f"{_TABLE}<thead><tr>"
     yield from (
-        f'<th scope="col"{_alignment(column, block.right)}>{_safe(head(each))}</th>'
-        for column, each in enumerate(block.heads)
+        f'<th scope="col"{_alignment(column, block.right, said, breaks=not said.isascii())}>{said}</th>'
+        for column, said in enumerate(_safe(head(each)) for each in block.heads)
     )
     yield "</tr></thead><tbody>"
     for row in block.rows:
@@ -138,16 +138,17 @@ def _table(block: Table) -> Iterator[str]:
         for column, cell in enumerate(row):
             indent = len(cell) - len(cell.lstrip(" "))
             said = _safe(told_where_it_speaks(cell.lstrip(" ")))
-            alignment = _alignment(column, block.right, on_one_line=" " in said and len(said) <= _SHORT)
-            yield f"<td{alignment}>{'&nbsp;' * min(indent, 40)}{said}</td>"
+            breaks = not said.isascii() or " " in said or "-" in said[1:]  # as Chinese, and 1e-08
+            yield f"<td{_alignment(column, block.right, said, breaks=breaks)}>{'&nbsp;' * min(indent, 40)}{said}</td>"
         yield "</tr>"
     yield "</tbody></table>"
     if block.n_more:
         yield f"<p>… {exact_count(block.n_more)} more</p>"
 
 
-def _alignment(column: int, right: Sequence[int], *, on_one_line: bool = False) -> str:
-    return f' style="{_NUMBER if column in right else "text-align:left"}{";white-space:nowrap" * on_one_line}"'
+def _alignment(column: int, right: Sequence[int], said: str, *, breaks: bool) -> str:
+    on_one_line = ";white-space:nowrap" if breaks and len(said) <= _SHORT else ""
+    return f' style="{_NUMBER if column in right else "text-align:left"}{on_one_line}"'
 
 
 def _outline(block: Outline) -> Iterator[str]:
