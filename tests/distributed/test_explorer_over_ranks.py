@@ -239,7 +239,7 @@ def test_a_save_from_the_view_asks_before_it_replaces_a_folder_too(ranks, folder
     ranks.models.pop()
     view = nnw.explore(nnw.ranks(ranks)["net_of_rank"])
     made = asked(view, "save", **body)
-    assert (made["n_tensors"], made["verified"]) == (4, True)
+    assert (made["n_tensors"], made["verified"], (folder / "parts").is_dir()) == (4, True, True)
     assert "net_of_rank.state_dict()" in made["code"]
     assert asked(view, "save", **body)["code"] == "file-exists"
     assert asked(view, "save", **{**body, "overwrite": True})["n_tensors"] == 4
@@ -338,7 +338,7 @@ def test_lines_save_load_compare_and_tell_code_of_a_model_over_ranks(shell, rank
     assert "%nn undo r.net_of_rank takes it back" in shell.nn(f"load r.net_of_rank {file}")
     assert are_equal(weights(ranks), [list(whole.parameters())] * 2)
     assert "every bit the same" in shell.nn(f"diff {file} r.net_of_rank")
-    assert "net_of_rank.load_state_dict(state)" in shell.nn("code r.net_of_rank")
+    assert "\nnet_of_rank.load_state_dict(state)" in shell.nn("code r.net_of_rank")
     assert "takes no optimizer" in shell.refused(f"load r.net_of_rank {file} --optimizer adam")
     assert "in no process group" in shell.refused(f"save r.net_of_rank {file}")
     said = shell.refused(f"load r.net_of_rank {file} --rename 0.weight=2.weight")

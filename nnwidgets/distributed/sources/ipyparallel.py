@@ -60,7 +60,7 @@ class EngineSource:
         beside.start()
         left = {engine for engine in engines if engine not in gone and engine not in doors}
         asked: dict[int, Any] = {}
-        is_failed = False
+        is_failed = "patience" not in request["body"]
         while left and time.monotonic() < deadline:
             self._learn()
             for engine in left & known.keys():
@@ -73,7 +73,7 @@ class EngineSource:
                     answers[engine] = _taken(asked[engine])
             left -= answers.keys()
             if not is_failed and any(_has_failed(answer) for answer in answers.values()):
-                is_failed, deadline = True, min(deadline, time.monotonic() + request["body"].get("patience", 0.0))
+                is_failed, deadline = True, min(deadline, time.monotonic() + request["body"]["patience"])
             time.sleep(_PAUSE)
         beside.join()
         answers |= dict.fromkeys(gone, _DEAD)
@@ -123,9 +123,11 @@ class EngineSource:
 
 
 def _has_failed(answer: Mapping[str, Any] | Missing) -> bool:
-    """Whether it is a forward that raised: others may wait in theirs for this rank as long as the group's timeout."""
-    said = {} if isinstance(answer, Missing) else answer.get("body", {}).get("said", {})
-    return "calls" in said and said["error"] is not None
+    """Whether what all do together was refused, or raised: others may wait for this rank as long as they ever do."""
+    if isinstance(answer, Missing):
+        return False
+    said = answer.get("body", {}).get("said", {})
+    return not answer.get("ok") or ("calls" in said and said["error"] is not None)
 
 
 def _taken(result: Any) -> Mapping[str, Any] | Missing:
