@@ -10,6 +10,7 @@ from nnwidgets.introspect.data_flow.flow_graph import FlowGraph
 from nnwidgets.introspect.data_flow.fold import ShownNodes
 from nnwidgets.introspect.data_flow.repeats import Repeats
 from nnwidgets.introspect.records import TraceCall, TraceEdge, TraceOperator
+from nnwidgets.introspect.safe_access.scan import gc_paused
 
 _SHOWN_UNASKED = 60
 _KEY = re.compile(r"([0-9]{1,9})(?:-([0-9]{1,9}))?")
@@ -35,8 +36,9 @@ class FlowView:
         *,
         fold: bool = True,
     ) -> None:
-        self.tree = CallTree(calls, operators, edges)
-        self._repeats = Repeats(self.tree) if fold else None
+        with gc_paused():
+            self.tree = CallTree(calls, operators, edges)
+            self._repeats = Repeats(self.tree) if fold else None
         self._depths = depths(self.tree)
         raised = (
             number

@@ -79,18 +79,18 @@ class ShownNodes:
         self._range_nodes: dict[str, int] = {}
         for _, ends in itertools.groupby(tree.children(-1), lambda number: isinstance(tree.things[number], TraceCall)):
             self._split([(number,) for number in ends])
-        copied = 0, 0, 0, 0
-        for number in range(len(tree)):
+        number = 0
+        while number < len(tree):
             unit = self._units.get(number)
             if unit is not None and unit.at:
-                copied = number + unit.repeat.size, unit.at * unit.repeat.size, unit.row, unit.at
-            if number < copied[0]:
-                self._copy(number, *copied[1:])
-            elif self._tree.parents[number] in self._opened:
-                self._show(number)
+                end = number + unit.repeat.size
+                self._copy(number, end, unit)
             else:
-                parent = self._tree.parents[number]
-                self.shown_as[number], self._rows[number] = self.shown_as[parent], self._rows[parent]
+                self._show(number)
+                end = number + 1 if number in self._opened else tree.ends[number]
+                self.shown_as[number + 1 : end] = [self.shown_as[number]] * (end - number - 1)
+                self._rows[number + 1 : end] = [self._rows[number]] * (end - number - 1)
+            number = end
 
     @property
     def opened(self) -> list[str]:
@@ -101,25 +101,33 @@ class ShownNodes:
         """The nodes, and what flows between them."""
         edges: dict[tuple[int, int, bool], tuple[FlowEdge, Rows]] = {}
         met: set[tuple[Any, ...]] = set()
+        shown_as, rows = self.shown_as, self._rows
         for wire in self._tree.wires:
-            source, target = self.shown_as[wire.source], self.shown_as[wire.target]
-            ends = self._rows[wire.source], self._rows[wire.target]
-            is_to_next = next((one[0] == other[0] for one, other in zip(*ends, strict=False) if one != other), False)
+            source, target = shown_as[wire[0]], shown_as[wire[1]]
+            one, other = rows[wire[0]], rows[wire[1]]
+            is_to_next = one != other and _is_to_next(one, other)
             if source == target and not is_to_next:
                 continue
-            made = FlowEdge(source, target, wire.shape, wire.dtype, wire.through, 1, is_to_next)
-            first, where = edges.setdefault((source, target, is_to_next), (made, ends[1]))
+            key = source, target, is_to_next
             # One that goes to several in a box is one.
-            tensor = (source, target, wire.source, *wire[2:])
-            if first is not made and where == ends[1] and tensor not in met:
-                edges[source, target, is_to_next] = replace(first, n_tensors=first.n_tensors + 1), where
+            tensor = (source, target, wire[0], *wire[2:])
+            if key not in edges:
+                edges[key] = FlowEdge(source, target, wire.shape, wire.dtype, wire.through, 1, is_to_next), other
+            elif edges[key][1] == other and tensor not in met:
+                edge = edges[key][0]
+                edges[key] = replace(edge, n_tensors=edge.n_tensors + 1), other
+            else:
+                continue
             met.add(tensor)
         return FlowGraph(tuple(self.nodes), tuple(edge for edge, _ in edges.values()))
 
-    def _copy(self, number: int, shift: int, row: int, at: int) -> None:
-        """Have what the first unit of a row shows stand for a node of another."""
-        self.shown_as[number] = self.shown_as[number - shift]
-        self._rows[number] = tuple((each, at) if each == row else (each, k) for each, k in self._rows[number - shift])
+    def _copy(self, start: int, end: int, unit: _Unit) -> None:
+        """Have what the first unit of a row shows stand for the nodes of another."""
+        shift, row, at = unit.at * unit.repeat.size, unit.row, unit.at
+        self.shown_as[start:end] = self.shown_as[start - shift : end - shift]
+        firsts = self._rows[start - shift : end - shift]
+        moved = {rows: tuple((row, at) if each == row else (each, k) for each, k in rows) for rows in set(firsts)}
+        self._rows[start:end] = [moved[rows] for rows in firsts]
 
     def _show(self, number: int) -> None:
         thing, parent = self._tree.things[number], self._tree.parents[number]
@@ -238,6 +246,11 @@ class ShownNodes:
         self.keys.append(key)
         self.can_open.append(can_open)
         return number
+
+
+def _is_to_next(source: Rows, target: Rows) -> bool:
+    """Whether two are in one row, and in different units of it."""
+    return next((one[0] == other[0] for one, other in zip(source, target, strict=False) if one != other), False)
 
 
 def _path(thing: TraceCall | TraceOperator) -> str:
