@@ -31,3 +31,16 @@ export function lazily<Props extends LazyProps>(
     return Part === null ? <Pending onRetry={begin} what={t(what)} {...{ error, path, alive }} /> : <Part {...props} />;
   };
 }
+
+/** A component with the style that it alone needs. */
+export function withStyle<Props extends object>(
+  View: FunctionComponent<Props>,
+  style: string,
+): FunctionComponent<Props> {
+  return (props) => (
+    <>
+      <style>{style}</style>
+      <View {...props} />
+    </>
+  );
+}

@@ -15,6 +15,7 @@ import type { CompareInitsProps } from "../views/signal/CompareInits.tsx";
 import type { SignalTabProps } from "../views/signal/SignalTab.tsx";
 import type { TablePanelProps } from "../views/table/TablePanel.tsx";
 import type { AlarmProps } from "../views/training/Alarm.tsx";
+import { withStyle } from "./lazily.tsx";
 import * as shared from "./sharedModules.ts";
 
 /** What stands in place of the tree, or over it: what each takes. */
@@ -104,9 +105,11 @@ export function signalPart(client: Client): Promise<SignalPart> {
   return fetchOnce(client, "signal", evaluate<SignalPart>);
 }
 
-/** What draws the graph of a forward. */
+/** What draws the graph of a forward, with its style. */
 export function graphPart(client: Client): Promise<FunctionComponent<GraphTabProps>> {
-  return fetchOnce(client, "graph", evaluate<FunctionComponent<GraphTabProps>>);
+  return fetchOnce(client, "graph", async (part) =>
+    withStyle(await evaluate<FunctionComponent<GraphTabProps>>(part), part.style),
+  );
 }
 
 /** What draws a model over ranks, and the style it needs. */

@@ -1,9 +1,11 @@
 import checkpointsCss from "style:checkpoints";
+import graphCss from "style:graph";
 import helpCss from "style:help";
 import pulseCss from "style:pulse";
 import ranksCss from "style:ranks";
 import tableCss from "style:table";
 import { type FunctionComponent, h } from "preact";
+import { withStyle } from "../bundles/lazily.tsx";
 import type { RanksPart, SignalPart, TrainingPart, ViewPart, ViewProps } from "../bundles/lazyParts.ts";
 import ranks from "../bundles/parts/ranks.ts";
 import signal from "../bundles/parts/signal.ts";
@@ -50,7 +52,7 @@ export async function signalPart(): Promise<SignalPart> {
 }
 
 export async function graphPart(): Promise<FunctionComponent<GraphTabProps>> {
-  return (props) => h(GraphTab, { ...props, loadLayout });
+  return withStyle((props) => h(GraphTab, { ...props, loadLayout }), graphCss);
 }
 
 /** In turns with whatever else the page does. */
