@@ -6,7 +6,7 @@ from pathlib import Path
 
 from nnwidgets.errors import NNWidgetsError
 
-_STYLED = {"checkpoints", "help", "pulse", "ranks", "table"}
+_STYLED = {"checkpoints", "graph", "help", "pulse", "ranks", "table"}
 _STATIC = Path(__file__).parent.parent / "static"
 
 

@@ -35,6 +35,7 @@ def test_the_graph_is_opened_and_followed_by_mouse_and_by_keyboard(explorer, lab
     graph = explorer.inspector.get_by_role("group", name="Graph of net")
     nodes = graph.get_by_role("button")
     expect(nodes).to_have_count(10)
+    expect(nodes.first.locator("rect").first).not_to_have_css("fill", "rgb(0, 0, 0)")
     explorer.screenshot("graph-light")
     assert violations(explorer) == []
 
