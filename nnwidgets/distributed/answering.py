@@ -27,6 +27,7 @@ from nnwidgets.distributed.shares import (
     share_of,
     stats_of,
 )
+from nnwidgets.distributed.sources.at_work import Sign, heard
 from nnwidgets.distributed.tiles import tile_of
 from nnwidgets.edit.history import history_of
 from nnwidgets.edit.log import log_of
@@ -67,7 +68,7 @@ def answer(module: nn.Module, body: Mapping[str, Any], said: Mapping[str, Any] |
     if said is None:
         if body["ask"] not in _ANSWERS:
             raise InvalidTargetError(f"A rank that runs the same lines as others isn't asked for {body['ask']!r}.")
-        said = _ANSWERS[body["ask"]](module, body)
+        said = (_long if "long" in body else _ANSWERS[body["ask"]])(module, body)
     return {
         "rank": rank,
         "world_size": world_size,
@@ -76,6 +77,26 @@ def answer(module: nn.Module, body: Mapping[str, Any], said: Mapping[str, Any] |
         "version": version(),
         "said": dict(said),
     }
+
+
+def _long(module: nn.Module, body: Mapping[str, Any]) -> Said:
+    """Answer what may take long, once however often it is asked; and tell which others are still at it."""
+    number, late = (body["long"].get(name) for name in ("number", "late"))
+    if type(number) is not str or type(late) is not list:
+        raise InvalidTargetError("The request doesn't say which question it is.")
+    question = number, id(module)
+    if question not in _LAST:
+        for other in [each for each in _LAST if each[0] != number]:
+            del _LAST[other]
+        with Sign(number):
+            _LAST[question] = _ANSWERS[body["ask"]](module, body)
+    elif "change" in body:
+        held_changes.see(module, body)
+    return _LAST[question] | {"heard": heard(number, late)}
+
+
+_LAST: dict[tuple[str, int], Said] = {}
+"""Answers to the last question that took long, by its number and the model's id."""
 
 
 def version() -> str:

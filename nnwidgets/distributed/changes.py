@@ -7,7 +7,6 @@ import secrets
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -18,6 +17,7 @@ from nnwidgets.distributed.inputs import to_json
 from nnwidgets.distributed.merging import change_json
 from nnwidgets.distributed.merging.plans_and_diffs import report_of
 from nnwidgets.distributed.merging.tensors import WholeTensors
+from nnwidgets.distributed.sources.at_work import ask_long
 from nnwidgets.distributed.sources.source import Missing
 from nnwidgets.edit import Change, apply, assign, freeze, init, redo, undo, unfreeze
 from nnwidgets.edit.change import Make, Numbers, Statistics
@@ -40,37 +40,54 @@ CHANGES: dict[str, Callable[..., Any]] = {
 
 
 def change_here(
-    module: nn.Module,
+    module: nn.Module | None,
     function: str,
     arguments: tuple[Any, ...],
     options: Mapping[str, Any],
     *,
+    name: str,
     world_size: int,
     seconds: float,
 ) -> Any:
     """Change this rank's part of a model, as all ranks of the process group do, which run the same line.
 
     Args:
-        module: The model.
+        module: The model; None where there is none here, which the others are told.
         function: The name of one of `CHANGES`.
         arguments: What it was called with after the model.
         options: The same, by name.
+        name: The model's.
         world_size: How many ranks there are.
         seconds: How long to wait for them.
     """
     text = " ".join([function, *(each for each in arguments if type(each) is str)])
-    call = partial(CHANGES[function], module, *arguments, **options)
+
+    def call() -> Any:
+        if module is None:
+            raise no_module(name)
+        return CHANGES[function](module, *arguments, **options)
+
     return agreed_call(tuple(range(world_size)), seconds, text, call, is_preview=bool(options.get("preview")))
+
+
+def no_module(name: str) -> InvalidTargetError:
+    """The error of a rank that hasn't the model."""
+    return InvalidTargetError(f"No variable {name!r} with a module here.")
 
 
 class Asks(Protocol):
     """Asks all ranks about one model; gives what they say, and what stands for those that don't."""
 
-    def __call__(self, ask: str, *, seconds: float | None = None, **body: Any) -> tuple[Replies, Mapping[int, Missing]]:
+    def __call__(
+        self, ask: str, *, seconds: float | None = None, is_any: bool = False, **body: Any
+    ) -> tuple[Replies, Mapping[int, Missing]]:
         """Ask; as `Ranks.ask` does, it raises where a rank says that it can't."""
 
 
 Replies = Mapping[int, Mapping[str, Any]]
+
+_OWN = secrets.token_hex(4)
+"""What tells this notebook's changes from those of another that asks the same ranks."""
 
 
 def change_from_here(
@@ -83,7 +100,7 @@ def change_from_here(
         function: The name of one of `CHANGES`.
         arguments: What it was called with after the model.
         options: The same, by name.
-        seconds: How long an answer may take; making the change may take longer.
+        seconds: How long an answer may take, and how long a rank that makes the change may be silent.
 
     Raises:
         RankMissingError: A rank is missing, or can't; no rank is changed. One that is lost while all commit is named.
@@ -94,13 +111,13 @@ def change_from_here(
     if function == "init" and given.get("seed") is None:
         given["seed"] = draw_seed()
     refuse_what_is_here(function, given)
-    number = secrets.token_hex(8)
-    body = {"function": function, "given": to_json((arguments, given), function), "number": number}
+    number = f"{_OWN}/{secrets.token_hex(8)}"
+    body = {"function": function, "given": to_json((arguments, given), function), "number": number, "within": seconds}
     here, missing = ask("here")
     _need_all(missing)
     need_whole_job(here)
     try:
-        replies, missing = ask("prepare", seconds=seconds + _LONGEST_CHANGE, change=body)
+        replies, missing = ask_long(ask, "prepare", seconds=seconds, change=body)
         _need_all(missing)
         _check_alike({rank: str(each["does"]) for rank, each in replies.items()})
         change = change_json.merged({rank: each["change"] for rank, each in replies.items()})
@@ -164,10 +181,6 @@ def with_path(arguments: tuple[Any, ...], given: dict[str, Any]) -> tuple[Any, .
         return arguments
     path = Path(os.fsdecode(arguments[0]))
     return str(path.absolute()) if path.exists() else str(path), *arguments[1:]
-
-
-_LONGEST_CHANGE = 600.0
-"""Seconds beyond the timeout that making a change may take: each rank draws the values of the whole model."""
 
 
 def _stats(ask: Asks, change: Change) -> Statistics:

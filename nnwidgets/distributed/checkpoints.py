@@ -18,6 +18,7 @@ from nnwidgets.distributed.changes import Asks, need_whole_job, refuse_what_is_h
 from nnwidgets.distributed.inputs import from_json, to_json
 from nnwidgets.distributed.merging import plans_and_diffs
 from nnwidgets.distributed.shares import place_in_group
+from nnwidgets.distributed.sources.at_work import ask_long, beat
 from nnwidgets.distributed.sources.source import Missing
 from nnwidgets.errors import InvalidTargetError, RankMissingError
 from nnwidgets.introspect.safe_access.scan import read
@@ -26,7 +27,7 @@ from nnwidgets.introspect.tracing.inputs import device_of
 Said = dict[str, Any]
 
 LONGEST_LOOK = 600.0
-"""Seconds beyond the timeout that reading or writing a file may take."""
+"""Seconds beyond the timeout that writing a file may take."""
 
 
 def ask_file(ask: Asks, function: str, arguments: tuple[Any, ...], options: Mapping[str, Any], seconds: float) -> Any:
@@ -38,7 +39,7 @@ def ask_file(ask: Asks, function: str, arguments: tuple[Any, ...], options: Mapp
             options says.
         arguments: What it was called with besides the model.
         options: The same, by name.
-        seconds: How long an answer may take; reading may take longer.
+        seconds: How long an answer may take, and how long a rank that reads may be silent.
 
     Raises:
         RankMissingError: A rank can't; or one is missing, of a plan.
@@ -54,11 +55,16 @@ def ask_file(ask: Asks, function: str, arguments: tuple[Any, ...], options: Mapp
             "A model over ranks is compared with a file.", hint="In a process group, with a mark or a module too."
         )
     made = to_json((sides, given), function)
-    replies, missing = ask(function, seconds=seconds + LONGEST_LOOK, given=made)
-    if function == "diff":
+    _, missing = ask("here")
+    replies: Mapping[int, Mapping[str, Any]] = {}
+    if function == "diff" or not missing:
+        replies, missing = ask_long(ask, function, seconds=seconds, without=frozenset(missing), given=made)
+    if function == "diff" and replies:
         return plans_and_diffs.merged_diffs(replies, tuple(missing))
     if missing:
-        raise RankMissingError(f"A plan needs every rank. {_why(missing)}", ranks=tuple(missing))
+        why = _why(missing)
+        told = f"No rank has compared anything. {why}" if function == "diff" else f"A plan needs every rank. {why}"
+        raise RankMissingError(told, ranks=tuple(missing))
     return plans_and_diffs.merged_plans({rank: plans_and_diffs.plan_from_json(each) for rank, each in replies.items()})
 
 
@@ -87,7 +93,7 @@ def diff_here(module: nn.Module, body: Mapping[str, Any]) -> Said:
     is_second = options.pop("is_second", False)
     sums: dict[str, Sums] = {}
     sides = (path, module) if is_second else (module, path)
-    found = diff_with_sums(*sides, *arguments, name=str(body["model"]), sums=sums, **options)
+    found = diff_with_sums(*sides, *arguments, name=str(body["model"]), sums=sums, progress=beat, **options)
     return {"diff": found.to_dict(), "sums": {name: each.to_json() for name, each in sums.items()}}
 
 

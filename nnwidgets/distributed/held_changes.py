@@ -19,6 +19,7 @@ from nnwidgets.distributed.changes import CHANGES
 from nnwidgets.distributed.inputs import from_json
 from nnwidgets.distributed.merging import change_json
 from nnwidgets.distributed.shares import flat_shares, place_in_group, rows_said, share_of
+from nnwidgets.distributed.sources.at_work import beat
 from nnwidgets.edit import Change
 from nnwidgets.edit.log import log_of
 from nnwidgets.edit.over_ranks.agreement import Step, agreed_by
@@ -35,25 +36,33 @@ class HeldChange:
     """An agreement that sets a change aside, and what it takes to make it again.
 
     Args:
-        number: Which change of the notebook's this is.
+        number: Which change of the notebook's this is: after the notebook's own, which it may forget, and a slash.
+        within: Seconds after which the notebook has given up where it doesn't come back to it.
     """
 
     ranks: tuple[int, ...] = ()
     is_settled = False
 
-    def __init__(self, number: str) -> None:
-        self.number = number
+    def __init__(self, number: str, within: float) -> None:
+        self.number, self._within = number, within
+        self.by = number.partition("/")[0]
         self.said = ""
         self.step: Step | None = None
         self.is_kept = False
         self.seen = time.monotonic()
+
+    @property
+    def is_awaited(self) -> bool:
+        """Whether the notebook may still come back to it: between its steps it asks once for statistics."""
+        return time.monotonic() - self.seen < 2 * self._within + _PAUSE
 
     def seed(self, drawn: int) -> int:
         """The notebook gives one where it matters."""
         return drawn
 
     def beat(self) -> None:
-        """The notebook waits for as long as it said."""
+        """Say that it is being made."""
+        beat()
 
     def begin(self, said: str) -> bool:  # noqa: ARG002 - nothing is said yet
         """It will be set aside, for which what it writes over has to be kept."""
@@ -68,7 +77,7 @@ class HeldChange:
 
 def prepare(module: nn.Module, body: Mapping[str, Any]) -> Said:
     """Make a change and set it aside; a preview only tells it."""
-    asked = _asked(body, function=str, given=Mapping)
+    asked = _asked(body, function=str, given=Mapping, within=int | float)
     if asked["function"] not in CHANGES:
         raise InvalidTargetError(_MALFORMED)
     given = from_json(asked["given"], device_of(read(module)))
@@ -77,9 +86,13 @@ def prepare(module: nn.Module, body: Mapping[str, Any]) -> Said:
             pass
         case _:
             raise InvalidTargetError(_MALFORMED)
-    held = HeldChange(asked["number"])
+    held = HeldChange(asked["number"], asked["within"])
     log = log_of(module)
-    log.held = None  # one that was prepared before is let go
+    if log.held is not None and log.held.by != held.by and log.held.is_awaited:
+        raise InvalidTargetError(
+            "Another notebook is about to change this model. Nothing was changed.", hint="Try again when it has."
+        )
+    log.held = None  # whoever prepared that one has forgotten it
     with agreed_by(held):
         try:
             made = CHANGES[asked["function"]](module, *arguments, **options)
@@ -107,6 +120,13 @@ def _previewed(module: nn.Module, change: Change) -> Said:
     return {"after": {"paths": list(after), **rows_said(shares, list(after.values()))}}
 
 
+def see(module: nn.Module, body: Mapping[str, Any]) -> None:
+    """Note that whoever prepared it waits for other ranks still."""
+    held = log_of(module).held
+    if held is not None and held.number == _asked(body)["number"]:
+        held.seen = time.monotonic()
+
+
 def renew(module: nn.Module, body: Mapping[str, Any]) -> Said:
     """Say that it is there still: from now on there is time to commit it."""
     _held_now(module, body).seen = time.monotonic()
@@ -121,12 +141,17 @@ def commit(module: nn.Module, body: Mapping[str, Any]) -> Said:
         ChangedSinceError: Other code has written there meanwhile.
     """
     held = _held_now(module, body)
-    if time.monotonic() - held.seen > _asked(body, within=int | float)["within"]:
+    now = time.monotonic()
+    if now - held.seen > _asked(body, within=int | float)["within"]:
         log_of(module).held = None
         raise RankMissingError("It was told to commit too late. Nothing was changed.")
     if held.step is not None and not held.is_kept:
-        held.step.keep()
-        held.is_kept = True
+        try:
+            held.step.keep()
+        except BaseException:
+            log_of(module).held = None
+            raise
+        held.is_kept, held.seen = True, now
     return {}
 
 
@@ -146,6 +171,10 @@ def revoke(module: nn.Module, body: Mapping[str, Any]) -> Said:
         if held.is_kept and held.step is not None:
             held.step.revoke()
     return {}
+
+
+_PAUSE = 1.0
+"""Seconds that whoever asks may need between two questions."""
 
 
 def _asked(body: Mapping[str, Any], **kinds: Any) -> Mapping[str, Any]:

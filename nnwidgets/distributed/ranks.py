@@ -16,7 +16,7 @@ from torch import nn
 
 from nnwidgets.distributed import merging
 from nnwidgets.distributed.answering import answer, check_versions, traced, tree_said
-from nnwidgets.distributed.changes import CHANGES, change_from_here, change_here
+from nnwidgets.distributed.changes import CHANGES, change_from_here, change_here, no_module
 from nnwidgets.distributed.checkpoints import ask_file, file_here
 from nnwidgets.distributed.inputs import to_json
 from nnwidgets.distributed.job import Served, checked_token, open_doors, served_at
@@ -196,6 +196,7 @@ class Ranks(Handles):
         *,
         said: Mapping[str, Any] | None = None,
         seconds: float | None = None,
+        is_any: bool = False,
     ) -> tuple[Replies, dict[int, Missing]]:
         """Ask every rank.
 
@@ -204,6 +205,7 @@ class Ranks(Handles):
             body: Of the request of kind `rank`.
             said: What this rank says to it, where it is one and has made that already.
             seconds: How long an answer may take; None for ``timeout``.
+            is_any: Whether no answer from any is one too.
 
         Returns:
             What each said, by rank, and what stands for answers that didn't come.
@@ -230,7 +232,7 @@ class Ranks(Handles):
                 replies[rank] = reply["body"]["said"]
         self._note(answers)
         check_versions({rank: answers[rank]["body"] for rank in replies})  # type: ignore[index] # these answered
-        if refused or not replies:
+        if refused or not (replies or is_any):
             raise refusal(refused, missing, is_all=not replies and not missing)
         return replies, missing
 
@@ -266,7 +268,7 @@ class Ranks(Handles):
         body = request["body"]
         try:
             if self._asked_of is None:
-                raise _no_module(body["model"])
+                raise no_module(body["model"])
             return {"ok": True, "body": answer(self._asked_of, body, self._said)}
         except NNWidgetsError as error:
             return {"ok": False, "error": {"code": error.code, "message": str(error)}}
@@ -280,10 +282,6 @@ def _variable(name: str, frame: FrameType | None) -> nn.Module | None:
                 return value if is_module(value) else None
     value = vars(sys.modules["__main__"]).get(name)
     return value if is_module(value) else None
-
-
-def _no_module(name: str) -> InvalidTargetError:
-    return InvalidTargetError(f"No variable {name!r} with a module here.")
 
 
 _FRESH_SECONDS = 1.0
@@ -335,14 +333,13 @@ class RankedModel(ModelHandle):
             return ask_file(self.ask, function, arguments, options, seconds)
         if function in CHANGES and not self.ranks.is_in_group:
             return change_from_here(self.ask, function, arguments, options, seconds=seconds)
-        if function in CHANGES or function in _FILES:
+        if function in CHANGES:
+            told: dict[str, Any] = {"name": self.name, "world_size": self.ranks.world_size, "seconds": seconds}
+            return change_here(self.module, function, arguments, options, **told)
+        if function in _FILES:
             if self.module is None:
-                raise _no_module(self.name)
-            if function in _FILES:
-                return file_here(self.module, function, arguments, options, seconds)
-            return change_here(
-                self.module, function, arguments, options, world_size=self.ranks.world_size, seconds=seconds
-            )
+                raise no_module(self.name)
+            return file_here(self.module, function, arguments, options, seconds)
         if function not in _OF_MODEL or arguments or options:
             so = " with these arguments" if function in _OF_MODEL else ""
             raise InvalidTargetError(
@@ -351,9 +348,12 @@ class RankedModel(ModelHandle):
             )
         return getattr(self, f"_{function}")()
 
-    def ask(self, ask: str, *, seconds: float | None = None, **body: Any) -> tuple[Replies, dict[int, Missing]]:
+    def ask(
+        self, ask: str, *, seconds: float | None = None, is_any: bool = False, **body: Any
+    ) -> tuple[Replies, dict[int, Missing]]:
         """Ask every rank about this model; see `Ranks.ask`."""
-        return self.ranks.ask(self.module, {"model": self.name, "ask": ask, **body}, seconds=seconds)
+        asked = {"model": self.name, "ask": ask, **body}
+        return self.ranks.ask(self.module, asked, seconds=seconds, is_any=is_any)
 
     def _trace(self, arguments: tuple[Any, ...], options: Mapping[str, Any]) -> Trace:
         """One forward of all ranks, each on what it was given here, or on what is sent to all."""
@@ -362,7 +362,7 @@ class RankedModel(ModelHandle):
         said = None
         if self.ranks.is_in_group:
             if self.module is None:
-                raise _no_module(self.name)
+                raise no_module(self.name)
             said = traced(self.module, arguments, options, patience)
         else:
             body |= {"inputs": to_json((arguments, dict(options))), "patience": patience}

@@ -12,6 +12,7 @@ it ends, they are told at once.
 from __future__ import annotations
 
 import json
+import secrets
 import time
 import weakref
 from collections.abc import Sequence
@@ -21,7 +22,7 @@ from typing import Any, NamedTuple
 import torch.distributed as dist
 from torch.distributed.distributed_c10d import PrefixStore, _get_default_store
 
-from nnwidgets.errors import RankMissingError, RanksDisagreeError
+from nnwidgets.errors import NNWidgetsError, RankMissingError, RanksDisagreeError
 from nnwidgets.formatting import inert, rank_names
 
 PATIENCE = 4.0
@@ -30,7 +31,7 @@ PATIENCE = 4.0
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.0002, 0.01
 _BEAT_SECONDS = 0.5
 _BEATING = 4
-_GO, _OFF, _DIFFER, _REFUSED = "go", "off ", "differ", "refused "
+_GO, _OFF, _DIFFER, _REFUSED = "go ", "off ", "differ", "refused "
 _turns: weakref.WeakKeyDictionary[Any, dict[str, int]] = weakref.WeakKeyDictionary()
 """Of each store, how many times ranks met on it, by the names of the meetings."""
 
@@ -73,10 +74,14 @@ class Meeting:
         self._held, self._turns = PrefixStore(f"nnwidgets/{self._name}", store), _turns.setdefault(store, {})
         self._me, self._began = dist.get_rank(), time.monotonic()
         self._beaten, self._n_beats = 0.0, 0
-        self.is_on = False
+        self.is_on, self._drawn = False, ""
+        self._refused: dict[int, str] = {}
         self.turn = self._turns.get(self._name, 0)
         try:
             while self._held.check([f"{self.turn}/decided"]) and not self._is_of_this(self._decided()):
+                if self._decided().startswith(_REFUSED):
+                    rank, call, why = json.loads(self._decided().removeprefix(_REFUSED))
+                    self._refused[rank] = f" Rank {rank} couldn't do {inert(call, 200)!r}: {inert(why, 400)}"
                 self._leave()
                 self.turn += 1
         except RuntimeError:  # the store is gone, which the meeting will find
@@ -102,8 +107,8 @@ class Meeting:
                 self._held.set(f"{self.turn}/beat/{self._me}", str(self._n_beats))
 
     def afterwards(self) -> Any:
-        """A part of the store for what those who met do next, which nothing else uses."""
-        return PrefixStore(f"{self.turn}/next", self._held)
+        """A part of the store for what those who met do next, which nothing else uses, nor did in another group."""
+        return PrefixStore(f"{self.turn}/{self._drawn}", self._held)
 
     def refuse(self, why: str) -> None:
         """Tell the others that this rank won't come, and why."""
@@ -126,7 +131,7 @@ class Meeting:
         try:
             self._held.set(f"{self.turn}/{self._me}", said)
             if self._held.check([f"{self.turn}/{rank}" for rank in self.ranks]):
-                self._decide(_GO if len(set(self._said().values())) == 1 else _DIFFER)
+                self._decide(_GO + secrets.token_hex(4) if len(set(self._said().values())) == 1 else _DIFFER)
             beats = self._beats_of(self.ranks)
             while wait_for(self._held, f"{self.turn}/decided", time.monotonic() + patience) is None:
                 late = [rank for rank in self.ranks if not self._held.check([f"{self.turn}/{rank}"])]
@@ -134,14 +139,14 @@ class Meeting:
                 if not late or any(known.get(rank) == beats[rank] for rank in late):
                     self._decide(_OFF + " ".join(map(str, late)))
             decided = self._decided()
-            self.is_on = decided == _GO
+            self.is_on, self._drawn = decided.startswith(_GO), decided.removeprefix(_GO)
             theirs = self._said() if decided == _DIFFER else {}
             self._leave()
         except RuntimeError:
             if not self.is_on:
                 raise self._gone() from None
         except BaseException:  # an interrupt: the others must not go on without this rank, nor it stay behind
-            self.is_on = self._decide(_OFF + str(self._me)) == _GO
+            self.is_on = self._decide(_OFF + str(self._me)).startswith(_GO)
             self._leave()
             raise
         if not self.is_on:
@@ -179,7 +184,7 @@ class Meeting:
             )
         return RankMissingError(
             f"This {what} needs {rank_names(self.ranks)}, and {rank_names(missing)} didn't come within "
-            f"{seconds:.1f} s. {nothing}",
+            f"{seconds:.1f} s.{''.join(self._refused.get(rank, '') for rank in missing)} {nothing}",
             ranks=missing,
             hint=hint,
         )
@@ -214,6 +219,14 @@ class Meeting:
                 beats = (f"beat/{rank}" for rank in self.ranks)
                 for key in (*self.ranks, "decided", "left", "shared", *beats):
                     self._held.delete_key(f"{self.turn}/{key}")
+
+
+def words_of(error: BaseException) -> str:
+    """What an error says, and what to do, as other ranks are told it; whether anything was changed they know."""
+    if not isinstance(error, NNWidgetsError):
+        return f"{type(error).__name__}: {error}"
+    hint = error.hint if type(error.hint) is str else ""
+    return f"{error.message} {hint}".replace(" Nothing was changed.", "").strip()
 
 
 def wait_for(store: Any, key: str, deadline: float) -> bytes | None:

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 import torch
+import torch.distributed as dist
 from torch import nn
 
 import nnwidgets as nnw
+from nnwidgets.distributed import changes
 from nnwidgets.distributed.sources.source import Missing
+from nnwidgets.edit.log import log_of
 from tests.support.gloo_ranks import GlooRanks
 from tests.support.ranks_here import NAME, RanksHere
 from tests.support.stacks import needs_torch
@@ -168,16 +173,76 @@ def test_what_cannot_be_sent_to_ranks_is_refused_before_they_are_asked(nets):
     adapter.close()
 
 
+def test_of_two_notebooks_that_change_a_model_at_once_the_second_is_refused(nets, monkeypatch):
+    told = []
+
+    class Between(RanksHere):
+        def call(self, request, ranks, deadline):
+            if request["body"]["ask"] == "renew":
+                with monkeypatch.context() as other:
+                    other.setattr(changes, "_OWN", "another")
+                    with pytest.raises(nnw.RankMissingError, match="Another notebook is about to change") as caught:
+                        nnw.assign(nnw.ranks(RanksHere(nets), timeout=60.0)[NAME], "0.bias", 3.0)
+                    told.append(caught.value.ranks)
+            return super().call(request, ranks, deadline)
+
+    adapter = Between(nets)
+    nnw.assign(nnw.ranks(adapter, timeout=60.0)[NAME], "0.bias", 2.0)
+    assert told == [(0, 1, 2)]
+    assert all((net[0].bias == 2).all() and log_of(net).held is None for net in nets)
+
+    class Dying(RanksHere):
+        def call(self, request, ranks, deadline):
+            if request["body"]["ask"] in ("renew", "revoke"):
+                raise SystemExit
+            return super().call(request, ranks, deadline)
+
+    with pytest.raises(SystemExit):
+        nnw.assign(nnw.ranks(Dying(nets), timeout=60.0)[NAME], "0.bias", 4.0)
+    for net in nets:
+        log_of(net).held.seen -= 1_000
+    monkeypatch.setattr(changes, "_OWN", "another")
+    nnw.assign(nnw.ranks(RanksHere(nets), timeout=60.0)[NAME], "0.bias", 5.0)
+    assert all((net[0].bias == 5).all() and log_of(net).held is None for net in nets)
+    adapter.close()
+
+
+def handle(request):
+    """One rank sleeps in place of reading a file, longer than it is waited for."""
+    body = request["body"]
+    if body["ask"] == "plan" and dist.get_rank() == 2:
+        time.sleep(DOZING.pop() if DOZING else 0)
+    return nnw.handle(request)
+
+
+SLEEP = 3.0
+DOZING = [SLEEP, SLEEP]
+"""What a rank sleeps, once in each way."""
+
+
 def sharded():
     from torch.distributed.fsdp import fully_shard
 
+    @nnw.initializer
+    def dozing(tensor, generator):
+        tensor.zero_()
+        if dist.get_rank() == 2 and len(DOZING) == 2:
+            time.sleep(DOZING.pop())
+
+    @nnw.initializer
+    def toiling(tensor, generator):
+        end = time.monotonic() + SLEEP / 6  # it is called three times
+        while dist.get_rank() == 1 and time.monotonic() < end:
+            tensor.fill_(7.0)
+        tensor.fill_(7.0)
+
     net = mlp()
     fully_shard(net[0])
-    return {"net": fully_shard(net)}
+    return {"net": fully_shard(net), "handle": handle}
 
 
 @needs_torch("distributed.fsdp.fully_shard")
-def test_processes_hold_one_model_and_one_of_them_is_killed():
+def test_processes_hold_one_model_one_sleeps_and_one_is_killed(tmp_path):
     adapter = GlooRanks(sharded)
     try:
         net, whole = nnw.ranks(adapter, timeout=60.0)["net"], mlp()
@@ -198,6 +263,17 @@ def test_processes_hold_one_model_and_one_of_them_is_killed():
         nnw.undo(net)
         nnw.undo(whole)
         assert is_whole()
+        soon = nnw.ranks(adapter, timeout=1.0)["net"]
+        nnw.init(soon, "0.weight", "toiling")  # is waited for, however long
+        nnw.undo(net)
+        torch.save(whole.state_dict(), tmp_path / "whole.pt")
+        with pytest.raises(nnw.RankMissingError, match=r"A change needs every rank, and nothing was changed. Rank 2"):
+            nnw.init(soon, "0.weight", "dozing")
+        assert is_whole()
+        with pytest.raises(nnw.RankMissingError, match=r"A plan needs every rank. Rank 2 \(.*\) no answer in time\.$"):
+            nnw.plan(soon, tmp_path / "whole.pt")
+        assert nnw.plan(net, tmp_path / "whole.pt").is_exact
+        assert nnw.diff(net, tmp_path / "whole.pt").of == "all"
 
         class Killing(GlooRanks):
             def __init__(self):

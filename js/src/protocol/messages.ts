@@ -1629,8 +1629,10 @@ export interface RankTarget {
  * inputs: what "trace" gives to the forward: `nnwidgets.distributed.inputs` makes it.
  * given: what "plan", "diff" and "save" are called with besides the model, made the same way.
  * patience: seconds that "trace" and "save" wait for the other ranks.
- * change: its `number`; for "prepare", the `function` and what it is `given`; for "commit", the seconds since "renew"
- *     `within` which it may come.
+ * change: its `number`; for "prepare", the `function`, what it is `given` and the seconds `within` which the next
+ *     question comes; for "commit", the seconds since "renew" `within` which it may come.
+ * long: of "prepare", "plan" and "diff", which may take long and are asked again while some rank is at them: the
+ *     question's `number`, and which ranks are `late`, of whom the answer tells what was heard.
  */
 export interface RankBody {
   readonly model?: string;
@@ -1643,6 +1645,7 @@ export interface RankBody {
   readonly given?: Readonly<Record<string, unknown>>;
   readonly patience?: number;
   readonly change?: Readonly<Record<string, unknown>>;
+  readonly long?: Readonly<Record<string, unknown>>;
   readonly target?: RankTarget;
 }
 

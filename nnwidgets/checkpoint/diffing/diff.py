@@ -112,6 +112,7 @@ def diff_with_sums(
     *,
     name: str,
     sums: dict[str, Sums],
+    progress: Progress | None = None,
     rename: Mapping[Any, str] | None = None,
     entry: str | None = None,
     rtol: float = 0.0,
@@ -121,7 +122,7 @@ def diff_with_sums(
     tolerance = _checked(rtol, "rtol"), _checked(atol, "atol")
     one, other = operands_of(a, b, entry)
     one.label, other.label = (name if is_module(side) else each.label for side, each in ((a, one), (b, other)))
-    return diff_of(one, other, rename=rename, tolerance=tolerance, sums=sums)
+    return diff_of(one, other, rename=rename, tolerance=tolerance, progress=progress, sums=sums)
 
 
 def diff_of(

@@ -30,6 +30,7 @@ JOURNAL = re.compile(r"\.nnw-[0-9a-f]{16}\.journal")
 _SINGLE = "model.safetensors"
 _SHARD = re.compile(r"model-(?:[0-9a-f]{8}-)?[0-9]{5}-of-[0-9]{5}\.safetensors")
 _DATA = re.compile(r"__[0-9]+_[0-9a-f_]{1,40}\.distcp")
+_DATA_TOLD = re.compile(_DATA.pattern.encode())
 _INDEXES = (INDEX, METADATA)
 
 
@@ -201,7 +202,7 @@ def _named(folder: TargetDirectory) -> set[str]:
     with contextlib.suppress(OSError):
         metadata = (folder.path / METADATA).read_bytes()
         # A pickle has text as it is, so it need not be read to see what it speaks of.
-        made |= {name for name in folder.names() if _DATA.fullmatch(name) and name.encode() in metadata}
+        made.update(set(folder.names()).intersection(each.decode() for each in _DATA_TOLD.findall(metadata)))
     return made
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import time
+import weakref
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -32,7 +33,7 @@ class ProcessGroupSource:
 
     def __init__(self, answer: Callable[[Mapping[str, Any]], Mapping[str, Any]], number: int) -> None:
         self._answer = answer
-        self._store = PrefixStore(f"nnwidgets/{number}", _get_default_store())
+        self._number, self._asked_in = number, weakref.ref(_get_default_store())
         self.rank, self.world_size = dist.get_rank(), dist.get_world_size()
         self._asked = 0
 
@@ -64,37 +65,49 @@ class ProcessGroupSource:
             raise InvalidTargetError(
                 "The process group is gone: destroy_process_group was called.", hint="Call ranks() in the new one."
             )
+        store = self._store()
         self._asked += 1
         began = time.monotonic()
         try:
-            self._take_back(self._asked - _TURNS_KEPT)
+            self._take_back(store, self._asked - _TURNS_KEPT)
             said = json.dumps([question, mine])
-            self._store.set(f"{self._asked}/{self.rank}", said)
+            store.set(f"{self._asked}/{self.rank}", said)
             answers: dict[int, Mapping[str, Any] | Missing] = {}
             for rank in range(self.world_size):
-                taken = said if rank == self.rank else wait_for(self._store, f"{self._asked}/{rank}", deadline)
+                taken = said if rank == self.rank else wait_for(store, f"{self._asked}/{rank}", deadline)
                 if taken is None:
                     answers[rank] = Missing.late(began)
                     continue
                 theirs, answers[rank] = json.loads(taken)
                 if theirs != question:
-                    self._leave(self._asked)
+                    self._leave(store, self._asked)
                     raise RanksDisagreeError(
                         f"Rank {self.rank} asks {what} where rank {rank} asks something else.",
                         hint="Every rank runs the same lines.",
                     )
-            self._leave(self._asked)
+            self._leave(store, self._asked)
         except RuntimeError as error:
             raise RankMissingError("The process group's store is gone, with the process that kept it.") from error
         return answers
 
-    def _leave(self, turn: int) -> None:
-        """Say that this rank has read what it needs of a turn; the last one that does takes everything back."""
-        if self._store.add(f"{turn}/left", 1) == self.world_size:
-            for name in (*range(self.world_size), "left"):
-                self._store.delete_key(f"{turn}/{name}")
+    def _store(self) -> Any:
+        """This use's part of the group's store, which isn't held on to: it would outlive its group.
 
-    def _take_back(self, turn: int) -> None:
+        Another group of the same process begins anew.
+        """
+        store = _get_default_store()
+        if self._asked_in() is not store:
+            self.rank, self.world_size = dist.get_rank(), dist.get_world_size()
+            self._asked, self._asked_in = 0, weakref.ref(store)
+        return PrefixStore(f"nnwidgets/{self._number}", store)
+
+    def _leave(self, store: Any, turn: int) -> None:
+        """Say that this rank has read what it needs of a turn; the last one that does takes everything back."""
+        if store.add(f"{turn}/left", 1) == self.world_size:
+            for name in (*range(self.world_size), "left"):
+                store.delete_key(f"{turn}/{name}")
+
+    def _take_back(self, store: Any, turn: int) -> None:
         if turn > 0:
             for name in (self.rank, "left"):
-                self._store.delete_key(f"{turn}/{name}")
+                store.delete_key(f"{turn}/{name}")

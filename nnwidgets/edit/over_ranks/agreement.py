@@ -16,9 +16,8 @@ from typing import Any, ParamSpec, Protocol, TypeVar
 
 import torch.distributed as dist
 
-from nnwidgets.errors import NNWidgetsError
 from nnwidgets.formatting import some
-from nnwidgets.introspect.meeting import PATIENCE, Meeting, Words
+from nnwidgets.introspect.meeting import PATIENCE, Meeting, Words, words_of
 from nnwidgets.introspect.safe_access.objects import is_module
 from nnwidgets.introspect.safe_access.scan import read
 from nnwidgets.introspect.tracing.together import is_in_group, ranks_of_model
@@ -206,8 +205,7 @@ def agreed_call(ranks: tuple[int, ...], seconds: float, text: str, call: Callabl
             return call()
         except BaseException as error:
             if not is_preview:
-                told = error.message if isinstance(error, NNWidgetsError) else f"{type(error).__name__}: {error}"
-                agreement.refuse(told)
+                agreement.refuse(words_of(error))
             raise
 
 

@@ -35,8 +35,10 @@ class RankBody(ModelBody):
     inputs: what "trace" gives to the forward: `nnwidgets.distributed.inputs` makes it.
     given: what "plan", "diff" and "save" are called with besides the model, made the same way.
     patience: seconds that "trace" and "save" wait for the other ranks.
-    change: its `number`; for "prepare", the `function` and what it is `given`; for "commit", the seconds since "renew"
-        `within` which it may come.
+    change: its `number`; for "prepare", the `function`, what it is `given` and the seconds `within` which the next
+        question comes; for "commit", the seconds since "renew" `within` which it may come.
+    long: of "prepare", "plan" and "diff", which may take long and are asked again while some rank is at them: the
+        question's `number`, and which ranks are `late`, of whom the answer tells what was heard.
     """
 
     ask: Ask
@@ -48,6 +50,7 @@ class RankBody(ModelBody):
     given: NotRequired[dict[str, Any]]
     patience: NotRequired[float]
     change: NotRequired[dict[str, Any]]
+    long: NotRequired[dict[str, Any]]
     target: NotRequired[RankTarget]
 
 

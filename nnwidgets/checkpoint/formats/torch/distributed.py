@@ -306,6 +306,8 @@ def check_whole(name: str, shape: tuple[int, ...], pieces: list[tuple[tuple[int,
     pieces = [each for each in pieces if 0 not in each[1]]
     if not shape:
         return
+    if _is_grid(shape, pieces):
+        return
     # Along the dimension cut most often, few pieces reach over the start of another.
     along = max(range(len(shape)), key=lambda dim: len({offsets[dim] for offsets, _ in pieces}))
     n_compared = 0
@@ -321,6 +323,19 @@ def check_whole(name: str, shape: tuple[int, ...], pieces: list[tuple[tuple[int,
             if all(a < b + m and b < a + n for a, n, b, m in zip(start, sizes, other, others, strict=True)):
                 raise Malformed(f"has pieces of {name[:80]!r} that overlap")
         reaching.append((start, sizes))
+
+
+def _is_grid(shape: tuple[int, ...], pieces: Sequence[tuple[tuple[int, ...], tuple[int, ...]]]) -> bool:
+    """Whether each dimension is cut into the same parts everywhere, and there is one piece for each of their products.
+
+    As a mesh cuts it, which takes no comparison of pieces.
+    """
+    ends = [{(offsets[dim], offsets[dim] + sizes[dim]) for offsets, sizes in pieces} for dim in range(len(shape))]
+    for parts, size in zip(ends, shape, strict=True):
+        in_order = sorted(parts)
+        if [0, *(end for _, end in in_order)] != [*(start for start, _ in in_order), size]:
+            return False
+    return len({offsets for offsets, _ in pieces}) == len(pieces) == math.prod(map(len, ends))
 
 
 _MOST_COMPARED = 500_000

@@ -24,7 +24,7 @@ from nnwidgets.checkpoint.saving.over_ranks.turn import Turn
 from nnwidgets.checkpoint.saving.save_code import folder_recipes
 from nnwidgets.checkpoint.saving.shards import commit
 from nnwidgets.checkpoint.saving.verify import digest_of_all, verify
-from nnwidgets.checkpoint.writing.atomic_file import TargetDirectory, TempFile, check_space
+from nnwidgets.checkpoint.writing.atomic_file import TargetDirectory, TempFile, check_space, sync
 from nnwidgets.checkpoint.writing.hashing_stream import HashingWriter
 
 
@@ -66,10 +66,11 @@ def save_folder(turn: Turn) -> dict[str, Any]:
         name, left = begun[0], set(begun[1])
         mine = [share for index, share in enumerate(shares) if share.is_here and index not in left]
         fd, tick = turn.open(name), turn.tick(n_bytes)
-        places, digests = write_data(fd, mine, own_values, tick)
-        turn.sync(fd)
-        if turn.asked.verify:
-            read_back(fd, places.values(), digests, target.path.name, tick)
+        with steps.at_work():
+            places, digests = write_data(fd, mine, own_values, tick)
+            sync(fd)
+            if turn.asked.verify:
+                read_back(fd, places.values(), digests, target.path.name, tick)
     of = {share.name: share for share in shares}
     placed = [(of[name], at) for name, at in places.items() if name in of]
     parts = [[share.name, share.offsets, share.part.local_shape, astuple(at)] for share, at in placed]
@@ -105,7 +106,7 @@ def _give_names(
     digest = out.finish()
     verify(index.path, digest, None, path / METADATA)
     steps.settle()
-    with steps.telling(), steps.in_one_call():
+    with steps.telling(), steps.at_work():
         size_bytes = sum(os.fstat(each.fd).st_size for each in [*temps.values(), index])
         left, warnings = commit(
             folder,

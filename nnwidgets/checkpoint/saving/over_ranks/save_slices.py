@@ -18,6 +18,7 @@ import xxhash
 
 from nnwidgets.checkpoint.formats.crc32 import crc32
 from nnwidgets.checkpoint.formats.safetensors import crc_metadata
+from nnwidgets.checkpoint.progress import Tick
 from nnwidgets.checkpoint.saving.here import check_alone, folder_of, place
 from nnwidgets.checkpoint.saving.layout import FORMAT, aliases_of, flat_dict, with_aliases
 from nnwidgets.checkpoint.saving.over_ranks.runs import read_part, write_part
@@ -28,7 +29,7 @@ from nnwidgets.checkpoint.saving.shards import index_of, shard_names, shards_of
 from nnwidgets.checkpoint.saving.target import INDEX
 from nnwidgets.checkpoint.saving.verify import check_structure, digest_of_all
 from nnwidgets.checkpoint.writing import safetensors_file
-from nnwidgets.checkpoint.writing.atomic_file import TargetDirectory, TempFile, check_space, write_all
+from nnwidgets.checkpoint.writing.atomic_file import TargetDirectory, TempFile, check_space, sync, write_all
 from nnwidgets.checkpoint.writing.hashing_stream import BUFFER_BYTES, DIGEST
 from nnwidgets.checkpoint.writing.tensors_to_save import TensorToSave
 from nnwidgets.errors import SaveError
@@ -86,13 +87,27 @@ def save_slices(turn: Turn) -> dict[str, Any]:
     left = set(begun["others"].get(str(steps.me), ()))
     mine = [share for index, share in enumerate(shares) if share.is_here and index not in left]
     versions = turn.versions()
-    digest = _written(turn, begun["files"], files, mine)
-    steps.say("written", {"digest": digest, "warnings": versions.warnings()})
+    tick = turn.tick(sum(share.n_bytes for share in mine))
+    with steps.at_work():
+        digests = [_write(turn, *each, mine, tick) for each in zip(begun["files"], files, strict=True)]
+    total = f"{DIGEST}:{xxhash.xxh3_128(b''.join(digests)).hexdigest()}"
+    steps.say("written", {"digest": total, "warnings": versions.warnings()})
     written = steps.hear_all("written") if steps.is_first else {}
     if steps.is_first:
         steps.say("all written", True)
     steps.hear("all written")
-    steps.say("sums", _sums(turn, begun["files"], files))
+    with steps.at_work():
+        # Not before: what others wrote beside a slice, in the same page, may have gone over it.
+        if turn.asked.verify and digests != [
+            _read(turn, *each, mine, tick) for each in zip(begun["files"], files, strict=True)
+        ]:
+            raise SaveError(
+                f"{target.path.name} was read back with other bytes than were written.",
+                path=str(target.path),
+                hint="The disk or its driver changed it; save elsewhere. Nothing was changed.",
+            )
+        sums = _sums(turn, begun["files"], files)
+    steps.say("sums", sums)
     if steps.is_first:
         _give_names(turn, folder, temps, files, written)
     return turn.ended()
@@ -131,32 +146,27 @@ def _n_bytes(tensor: TensorToSave) -> int:
     return tensor.data.numel() * tensor.data.element_size()
 
 
-def _written(turn: Turn, names: Sequence[str], files: Sequence[_File], mine: Sequence[Share]) -> str:
-    """Write this rank's slices, and read them back; gives their digest."""
-    by_name = {share.name: share for share in mine}
-    tick = turn.tick(sum(share.n_bytes for share in mine))
-    total = xxhash.xxh3_128()
-    for name, file in zip(names, files, strict=True):
-        here = [by_name[each] for each in file.named if each in by_name]
-        if not here:
-            continue
-        fd = turn.open(name)
-        digest = xxhash.xxh3_128()
-        for share in here:
-            write_part(fd, file.begins[share.name], share, digest, tick)
-        turn.sync(fd)
-        total.update(digest.digest())
-        if turn.asked.verify:
-            found = xxhash.xxh3_128()
-            for share in here:
-                read_part(fd, file.begins[share.name], share, found, tick)
-            if found.digest() != digest.digest():
-                raise SaveError(
-                    f"{turn.target.path.name} was read back with other bytes than were written.",
-                    path=str(turn.target.path),
-                    hint="The disk or its driver changed it; save elsewhere. Nothing was changed.",
-                )
-    return f"{DIGEST}:{total.hexdigest()}"
+def _write(turn: Turn, name: str, file: _File, mine: Sequence[Share], tick: Tick) -> bytes:
+    """Write this rank's slices of a file; gives their digest, nothing where there are none."""
+    here = [share for share in mine if share.name in file.named]
+    if not here:
+        return b""
+    fd, digest = turn.open(name), xxhash.xxh3_128()
+    for share in here:
+        write_part(fd, file.begins[share.name], share, digest, tick)
+    sync(fd)
+    return digest.digest()
+
+
+def _read(turn: Turn, name: str, file: _File, mine: Sequence[Share], tick: Tick) -> bytes:
+    """Read this rank's slices of a file; gives their digest, as `_write` did."""
+    here = [share for share in mine if share.name in file.named]
+    if not here:
+        return b""
+    fd, digest = turn.open(name), xxhash.xxh3_128()
+    for share in here:
+        read_part(fd, file.begins[share.name], share, digest, tick)
+    return digest.digest()
 
 
 def _sums(turn: Turn, names: Sequence[str], files: Sequence[_File]) -> list[tuple[int, int, int]]:
@@ -197,13 +207,14 @@ def _give_names(
             sums[number][at] = found
     removed = {alias: of for file in files for alias, of in file.aliases.items()}
     digests = [each["digest"] for each in written.values()]
-    for temp, file, found in zip(temps, files, sums, strict=True):
-        header = crc_metadata.fill_in(file.layout.header, [found[at] for at in range(len(found))])
-        _write_at_the_beginning(temp, header)
-        digests.append(f"{DIGEST}:{xxhash.xxh3_128(header).hexdigest()}")
-        turn.sync(temp.fd)
-        expected = [(name, each.data.dtype, tuple(each.data.shape)) for name, each in file.named.items()]
-        check_structure(temp.path, expected, target.path)
+    with steps.at_work():
+        for temp, file, found in zip(temps, files, sums, strict=True):
+            header = crc_metadata.fill_in(file.layout.header, [found[at] for at in range(len(found))])
+            _write_at_the_beginning(temp, header)
+            digests.append(f"{DIGEST}:{xxhash.xxh3_128(header).hexdigest()}")
+            sync(temp.fd)
+            expected = [(name, each.data.dtype, tuple(each.data.shape)) for name, each in file.named.items()]
+            check_structure(temp.path, expected, target.path)
     paths: tuple[Path, ...] = (target.path,)
     warnings = [*turn.given.state.warnings, *turn.contents.warnings]
     if target.format == "sharded":
@@ -213,7 +224,7 @@ def _give_names(
         paths = tuple(target.path / name for name in (*names, INDEX))
     size_bytes = sum(os.fstat(temp.fd).st_size for temp in temps)
     steps.settle()
-    with steps.telling(), steps.in_one_call():
+    with steps.telling(), steps.at_work():
         warnings += place(folder, target, temps, paths, overwrite=turn.asked.overwrite)
     warnings += turn.by_rank({rank: each["warnings"] for rank, each in written.items()})
     report = turn.told(

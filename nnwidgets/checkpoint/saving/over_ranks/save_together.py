@@ -24,9 +24,9 @@ from nnwidgets.checkpoint.saving.target import Target, target_of
 from nnwidgets.checkpoint.writing.atomic_file import TargetDirectory, as_save_error
 from nnwidgets.checkpoint.writing.tensors_to_save import TensorToSave, contents_of
 from nnwidgets.edit.code import Recipe
-from nnwidgets.errors import NNWidgetsError, SaveError
+from nnwidgets.errors import SaveError
 from nnwidgets.formatting import counted
-from nnwidgets.introspect.meeting import PATIENCE, Meeting, Words
+from nnwidgets.introspect.meeting import PATIENCE, Meeting, Words, words_of
 from nnwidgets.introspect.safe_access import objects
 from nnwidgets.introspect.safe_access.holders import is_dtensor
 from nnwidgets.introspect.safe_access.scan import read
@@ -93,7 +93,7 @@ def save_together(asked: Request, ranks: tuple[int, ...], seconds: float | None 
         shards = f" in shards of {counted(target.shard_size, 'byte')}" if asked.shard_size and target.shard_size else ""
         meeting.agree(f"save to {target.path}{shards}")
     except BaseException as error:
-        meeting.refuse(error.message if isinstance(error, NNWidgetsError) else f"{type(error).__name__}: {error}")
+        meeting.refuse(words_of(error))
         raise
     with Steps(meeting, seconds) as steps, as_save_error(target.path), edits_locked(asked.obj):
         report = _saved(asked, target, steps)
@@ -121,7 +121,8 @@ def _saved(asked: Request, target: Target, steps: Steps) -> SaveReport:
             hint=f"Save to a folder, {str(target.path.with_suffix('')) + '/'!r}, or to "
             f"{target.path.with_suffix('.safetensors').name!r}. Nothing was changed.",
         )
-    with ExitStack() as stack:
+    # Others are told why before what they look for goes.
+    with ExitStack() as stack, steps, as_save_error(target.path):
         turn = Turn(asked, target, given, contents, replace(facts, is_spread=True), steps, stack)
         if target.format == "sharded" and asked.shard_size is None:
             return _report(save_folder(turn), given)
@@ -133,7 +134,7 @@ def _by_the_first(asked: Request, given: Gathered, does: str, steps: Steps) -> S
     steps.compare(does)
     if steps.is_first:
         steps.settle()
-        with steps.telling(), steps.in_one_call():
+        with steps.telling(), steps.at_work():
             report = save_here(replace(asked, progress=_beating(asked.progress, steps)), given.state)
         steps.end(_told(report))
     return _report(steps.hear_end(), given)
@@ -145,7 +146,7 @@ def _beating(progress: Progress | None, steps: Steps) -> Progress:
     def told(done: int, total: int) -> None:
         steps.beat()
         if progress is not None:
-            progress(done, total)
+            steps.call(progress, done, total)
 
     return told
 

@@ -151,7 +151,9 @@ def _part(name: str, tensor: TensorToSave, *, is_first: bool) -> tuple[Part, boo
         part = part_of(live, name)
     except InvalidTargetError as error:
         raise SaveError(
-            error.message.replace("can't be written", "can't be saved"), path=name, hint=f"{error.hint}"
+            error.message.replace("can't be written", "can't be saved"),
+            path=name,
+            hint=f"{error.hint} Nothing was changed.",
         ) from None
     if part is None:
         shape = tuple(tensor.data.shape)

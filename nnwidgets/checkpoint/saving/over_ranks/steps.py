@@ -13,15 +13,15 @@ import threading
 import time
 import zlib
 from base64 import b64decode, b64encode
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from types import TracebackType
 from typing import Any, Self
 
 import torch.distributed as dist
 
-from nnwidgets.errors import NNWidgetsError, RankMissingError, RanksDisagreeError
+from nnwidgets.errors import RankMissingError, RanksDisagreeError
 from nnwidgets.formatting import inert, rank_names
-from nnwidgets.introspect.meeting import PATIENCE, Meeting
+from nnwidgets.introspect.meeting import PATIENCE, Meeting, words_of
 
 NOTHING = "Nothing was saved, and what was there is as it was."
 
@@ -31,7 +31,7 @@ _BEAT, _LOOK = 0.4, 0.2
 _PART = 2**20
 """Most characters of a value of the store, which takes no more than eight million."""
 
-_LONGEST_SYNC = 600.0
+_LONGEST_CALL = 600.0
 """Seconds that a rank may be in one call of the system, such as a sync, which can't say how far it is."""
 
 
@@ -55,7 +55,7 @@ class Steps:
         self._store, self._seconds = meeting.afterwards(), seconds
         self._n_beats, self._last_beat, self._last_step = 0, 0.0, time.monotonic()
         self._last_work = self._last_step
-        self._is_over = False
+        self._is_over = self._is_in_others = False
         self._told_all: list[str] = []
 
     def __enter__(self) -> Self:
@@ -66,7 +66,7 @@ class Steps:
     ) -> None:
         if error is not None and not self._is_over:
             with contextlib.suppress(RuntimeError):
-                self._call_off({"rank": self.me, "why": _words(error)})
+                self._call_off({"rank": self.me, "why": words_of(error)})
 
     def beat(self) -> None:
         """Say that this rank works, unless it has just said so."""
@@ -79,14 +79,33 @@ class Steps:
             self._store.set(f"beat/{self.me}", str(self._n_beats))
             self._check_on()
 
+    def check_on(self) -> None:
+        """Go no further where a rank has called it off.
+
+        Raises:
+            RankMissingError: One did.
+        """
+        with self._lost():
+            self._check_on()
+
+    def call(self, progress: Callable[..., None], *told: int) -> None:
+        """Call a function of the user's, which doesn't count as work: for all that is known of it, it never ends."""
+        self._is_in_others = True
+        try:
+            progress(*told)
+        finally:
+            self._is_in_others = False
+
     @contextlib.contextmanager
-    def in_one_call(self) -> Iterator[None]:
-        """Say that this rank works while it is in a call that can't."""
+    def at_work(self) -> Iterator[None]:
+        """Say that this rank works, also while it is in a call of the system: a slow disk may hold up any of them."""
         is_done = threading.Event()
         self._last_work = time.monotonic()
 
         def beat() -> None:
-            while not is_done.wait(_BEAT) and time.monotonic() < self._last_work + _LONGEST_SYNC:
+            while not is_done.wait(_BEAT) and time.monotonic() < self._last_work + _LONGEST_CALL:
+                if self._is_in_others:
+                    continue
                 self._n_beats += 1
                 try:
                     self._store.set(f"beat/{self.me}", str(self._n_beats))
@@ -172,7 +191,7 @@ class Steps:
             yield
         except BaseException as error:
             with contextlib.suppress(RuntimeError):
-                self.end({"error": _words(error), "is_sure": isinstance(error, Exception)})
+                self.end({"error": words_of(error), "is_sure": isinstance(error, Exception)})
             raise
 
     def hear_end(self) -> Any:
@@ -303,10 +322,6 @@ class Steps:
         return RankMissingError(
             f"Rank {why['rank']} can't do it: {inert(why['why'], 400)} {NOTHING}", ranks=(why["rank"],)
         )
-
-
-def _words(error: BaseException) -> str:
-    return error.message if isinstance(error, NNWidgetsError) else f"{type(error).__name__}: {error}"
 
 
 _OLD_OR_NEW = "What is at the path is what was there before, or what was to be saved: one of them, whole."

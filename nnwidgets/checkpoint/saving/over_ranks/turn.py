@@ -12,7 +12,6 @@ from nnwidgets.checkpoint.saving.here import Gathered, Request
 from nnwidgets.checkpoint.saving.over_ranks.steps import Steps
 from nnwidgets.checkpoint.saving.save_code import RecipeFacts
 from nnwidgets.checkpoint.saving.target import Target
-from nnwidgets.checkpoint.writing.atomic_file import sync
 from nnwidgets.checkpoint.writing.tensors_to_save import Contents, Versions
 from nnwidgets.edit.code import Recipe
 from nnwidgets.errors import SaveError
@@ -49,7 +48,7 @@ class Turn:
 
         def tick(n: int) -> None:
             self.steps.beat()
-            told(n)
+            self.steps.call(told, n)
 
         return tick
 
@@ -61,6 +60,7 @@ class Turn:
         """A file that the first rank has begun in the folder.
 
         Raises:
+            RankMissingError: Another rank has called the save off.
             SaveError: It isn't there.
             OSError: It can't be opened.
         """
@@ -68,6 +68,7 @@ class Turn:
         try:
             fd = os.open(folder / os.path.basename(name), _EXISTING)  # noqa: PTH119 - of text from the store
         except FileNotFoundError:
+            self.steps.check_on()
             raise SaveError(
                 f"Rank {self.steps.me} doesn't see in {str(folder)!r} the file that rank {self.steps.first} has begun "
                 "there: they have different folders of that name.",
@@ -76,15 +77,6 @@ class Turn:
             ) from None
         self.stack.callback(os.close, fd)
         return fd
-
-    def sync(self, fd: int) -> None:
-        """Make what this rank wrote last through a power failure.
-
-        Raises:
-            OSError: It can't be.
-        """
-        with self.steps.in_one_call():
-            sync(fd)
 
     def by_rank(self, warnings: dict[int, list[str]]) -> list[str]:
         """What ranks have to tell, each with who does where not all do."""
