@@ -7,9 +7,12 @@ process, so that a busy machine slows both sides alike.
 from __future__ import annotations
 
 import argparse
+import ctypes
 import gc
 import json
+import math
 import platform
+import re
 import resource
 import statistics
 import subprocess
@@ -17,6 +20,7 @@ import sys
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
+from pathlib import Path
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +92,26 @@ def peak_mib() -> float:
     """The most memory this process has held so far, in MiB."""
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak / (1 << 20 if sys.platform == "darwin" else 1 << 10)
+
+
+def beyond_mib(call: Callable[[], object]) -> float:
+    """The most memory, in MiB, that a call takes beyond what this process held; NaN where the system can't tell.
+
+    The peak of the whole process tells nothing of a call: what was there before may have been more.
+    """
+    try:
+        ctypes.CDLL(None).malloc_trim(0)  # else it may take what was let go of, and count for nothing
+        Path("/proc/self/clear_refs").write_text("5", encoding="ascii")  # the peak is counted from now on
+        before = _status_mib("VmRSS")
+        call()
+        return _status_mib("VmHWM") - before
+    except (OSError, AttributeError):
+        return math.nan
+
+
+def _status_mib(name: str) -> float:
+    status = Path("/proc/self/status").read_text(encoding="ascii")
+    return int(re.findall(rf"^{name}:\s+(\d+) kB$", status, re.MULTILINE)[0]) / 2**10
 
 
 def peak_apart(module: str, side: str) -> float:

@@ -23,7 +23,7 @@ import torch.distributed as dist
 from torch import nn
 
 import nnwidgets as nnw
-from benchmarks.common import Row, peak_mib, report
+from benchmarks.common import Row, beyond_mib, report
 from benchmarks.gloo import N_RANKS, on_ranks, seconds_of
 
 N_ROUNDS = 5
@@ -55,9 +55,7 @@ def _saves(root: str) -> dict[str, float]:
         "folder": lambda path: nnw.save(net, f"{path}/"),
         "file": lambda path: nnw.save(net, f"{path}.safetensors", overwrite=True),
     }
-    before = peak_mib()
-    seconds(ways["folder"], "first")
-    beyond = peak_mib() - before
+    beyond = beyond_mib(lambda: seconds(ways["folder"], "first"))
     taken: dict[str, list[float]] = {name: [] for name in ways}
     for number in range(N_ROUNDS):
         for name, save in ways.items():

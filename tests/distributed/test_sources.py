@@ -13,6 +13,7 @@ import time
 import psutil
 import pytest
 import torch
+import torch.distributed as dist
 from torch import nn
 
 import nnwidgets as nnw
@@ -257,3 +258,20 @@ def test_what_can_not_be_sent_to_ranks_is_refused_before_anything_runs(two):
     given = {"x": [torch.ones(2), (True, None, "a")]}
     assert "takes 2 positional" in nnw.trace(net, torch.ones(1), given).error
     assert nnw.trace(net, torch.ones(4, 2)).by_rank[1].flops == 2 * 4 * 2 * 3
+
+
+def test_ranks_that_are_kept_dont_keep_the_store_of_a_group_that_is_gone(monkeypatch):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    for name, value in (("MASTER_ADDR", "127.0.0.1"), ("MASTER_PORT", port), ("RANK", 0), ("WORLD_SIZE", 1)):
+        monkeypatch.setenv(name, str(value))
+    net, job = nn.Linear(2, 2), None
+    for _ in range(2):
+        dist.init_process_group("gloo")
+        job = job or nnw.ranks()
+        assert nnw.tree(job["net"]).n_params == 6
+        dist.destroy_process_group()
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection(("127.0.0.1", port)).close()
+    assert net is not None

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 import nnwidgets as nnw
+from nnwidgets.checkpoint.saving.over_ranks.steps import Steps
 from nnwidgets.distributed import held_changes
 from nnwidgets.distributed.inputs import to_json
 from nnwidgets.edit import initializers
@@ -367,6 +368,21 @@ def test_ranks_wait_as_long_as_they_took_and_a_late_one_is_told_that_it_is(monke
     finally:
         monkeypatch.undo()
         dist.destroy_process_group()
+
+
+def test_what_ranks_say_of_a_save_is_not_heard_in_a_group_that_is_made_anew_on_the_same_store():
+    store, words = dist.HashStore(), Words("save", "Nothing was saved.", "Run it.")
+    for _ in range(2):
+        dist.init_process_group("gloo", store=store, rank=0, world_size=1)
+        try:
+            meeting = Meeting((0,), 1.0, "save", words)
+            meeting.agree()
+            steps = Steps(meeting, 1.0)
+            steps.check_on()
+            with pytest.raises(KeyError), steps:
+                raise KeyError("this save is called off")
+        finally:
+            dist.destroy_process_group()
 
 
 def test_a_change_of_the_ranks_own_between_prepare_and_commit_stays_in_its_history():

@@ -7,9 +7,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 import torch
 
 import nnwidgets as nnw
+from nnwidgets.checkpoint.formats.malformed import Malformed
+from nnwidgets.checkpoint.formats.torch.distributed import check_whole
 from tests.support import gloo_saver
 
 
@@ -39,3 +42,10 @@ def test_tensors_spread_over_two_processes_come_back_whole(tmp_path):
     assert found["epoch"] == 4
     assert set(found["model"]) == set(expected)
     assert all(torch.equal(found["model"][name], value) for name, value in expected.items())
+
+
+def test_pieces_of_a_large_mesh_are_checked_without_comparing_them():
+    grid = [((2 * row, 3 * column), (2, 3)) for row in range(200) for column in range(200)]
+    check_whole("w", (400, 600), grid)  # 40,000 of them; more than are compared
+    with pytest.raises(Malformed, match="overlap"):
+        check_whole("w", (4, 6), [((0, 0), (2, 6)), ((2, 0), (2, 3)), ((2, 0), (2, 3))])

@@ -25,7 +25,7 @@ from nnwidgets.checkpoint.writing.atomic_file import TargetDirectory, as_save_er
 from nnwidgets.checkpoint.writing.tensors_to_save import TensorToSave, contents_of
 from nnwidgets.edit.code import Recipe
 from nnwidgets.errors import SaveError
-from nnwidgets.formatting import counted
+from nnwidgets.formatting import counted, rank_names
 from nnwidgets.introspect.meeting import PATIENCE, Meeting, Words, words_of
 from nnwidgets.introspect.safe_access import objects
 from nnwidgets.introspect.safe_access.holders import is_dtensor
@@ -39,20 +39,29 @@ _DEEPEST = 16
 def ranks_of(obj: Any) -> tuple[int, ...]:
     """The ranks that hold together what is to be saved; none where it is this process's own.
 
+    Raises:
+        SaveError: This rank has no part of it.
+
     Example:
         >>> ranks_of({"weight": 1})
         ()
     """
     if not is_in_group():
         return ()
-    if objects.is_module(obj):
-        return ranks_of_model(read(obj))
+    scan, me = read(obj) if objects.is_module(obj) else None, dist.get_rank()
+    tensors = _tensors(obj, _DEEPEST) if scan is None else scan.slot_values
     with objects.no_torch_function():
-        meshes = {each._spec.mesh for each in _tensors(obj, _DEEPEST) if is_dtensor(type(each))}  # noqa: SLF001 - torch's own record
-    ranks = {rank for mesh in meshes for rank in mesh.mesh.flatten().tolist()}
-    if ranks and dist.get_rank() not in ranks:  # it would be counted among those that leave
-        return tuple(range(dist.get_world_size()))
-    return tuple(sorted(ranks)) if len(ranks) > 1 else ()
+        meshes = {each._spec.mesh for each in tensors if is_dtensor(type(each))}  # noqa: SLF001 - torch's own record
+    ranks = sorted({rank for mesh in meshes for rank in mesh.mesh.flatten().tolist()})
+    if ranks and me not in ranks:
+        raise SaveError(
+            f"This rank, {me}, has no part of what is to be saved: {rank_names(ranks)} have all of it, and save it "
+            "without this one.",
+            hint="Call save on these ranks alone. This one saved nothing.",
+        )
+    if scan is not None:
+        return ranks_of_model(scan)
+    return tuple(ranks) if len(ranks) > 1 else ()
 
 
 def _tensors(value: Any, left: int) -> Iterator[Any]:
