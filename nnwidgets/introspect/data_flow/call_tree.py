@@ -45,9 +45,9 @@ class CallTree:
                 operator = operators[len(numbers_of_operators)]
                 if operator.n_calls_before > at:
                     break
-                around = numbers_of_calls[operator.call] if at else -1
+                around = numbers_of_calls[operator.call] if at and operator.kind == "operator" else -1
                 self._close(open_calls, around)
-                numbers_of_operators.append(self._add(operator, -1 if operator.kind != "operator" else around))
+                numbers_of_operators.append(self._add(operator, around))
             if at < len(calls):
                 call = calls[at]
                 self._close(open_calls, open_calls[call.depth - 1] if call.depth else -1)
