@@ -11,7 +11,6 @@ const STYLED = [
   "font-weight",
   "font-style",
   "text-anchor",
-  "opacity",
   "visibility",
 ];
 const DROPPED = ["class", "tabindex", "data-key", "aria-pressed", "aria-expanded", "aria-describedby"];
@@ -22,12 +21,13 @@ export function standaloneSvg(svg: SVGSVGElement): string {
   const view = svg.ownerDocument.defaultView as Window;
   const originals = [svg, ...svg.querySelectorAll("*")];
   for (const [at, element] of [copy, ...copy.querySelectorAll("*")].entries()) {
-    const style = view.getComputedStyle(originals[at] as Element);
+    const original = originals[at] as Element;
+    const style = view.getComputedStyle(original);
+    const around = original === svg ? null : view.getComputedStyle(original.parentElement as Element);
     for (const name of STYLED) {
       const value = style.getPropertyValue(name);
-      if (value !== "" && value !== "none" && value !== "normal") {
-        element.setAttribute(name, value);
-      } else if (name === "fill" && value === "none") {
+      // What is around it has passes on.
+      if (value !== "" && value !== around?.getPropertyValue(name)) {
         element.setAttribute(name, value);
       }
     }
