@@ -306,12 +306,12 @@ def failing(rank, world_size):
     from torch.distributed.device_mesh import DeviceMesh
     from torch.distributed.fsdp import fully_shard
 
-    group = dist.new_group(range(world_size), timeout=dt.timedelta(seconds=4))
+    group = dist.new_group(range(world_size), timeout=dt.timedelta(seconds=6))
     net = nn.Sequential(nn.Linear(4, 4), Fails(), nn.Linear(4, 4))
     mesh = DeviceMesh.from_group(group, "cpu")
     for each in (net[0], net[2]):
         fully_shard(each, mesh=mesh)
-    job, began = nnw.ranks(timeout=1.0), time.monotonic()
+    job, began = nnw.ranks(timeout=2.0), time.monotonic()
     found = nnw.trace(job["net"], torch.ones(2, 4))
     seconds = time.monotonic() - began
     is_cut = all(parameter._local_tensor.numel() < parameter.numel() for parameter in net.parameters())
@@ -327,9 +327,9 @@ def test_a_forward_that_raises_on_one_rank_names_it_and_leaves_the_model_as_it_w
         assert is_cut
         assert check == ()
         if rank == 1:  # doesn't wait for those that wait for it
-            assert (by_rank, seconds < 4) == ([1], True)
+            assert (by_rank, seconds < 6) == ([1], True)
             assert re.search(
-                r"Rank 0 hasn't answered for 1\.\d s\..* ends there with the process group's own timeout", error
+                r"Rank 0 hasn't answered for 2\.\d s\..* ends there with the process group's own timeout", error
             )
         else:
             assert by_rank == [0, 1, 2, 3]

@@ -264,7 +264,7 @@ def test_nothing_is_changed_and_nothing_run_by_asking(served):
     said = exchange(served.way(2), {"request": request}, time.monotonic() + 10)
     assert said["reply"]["error"]["code"] == "unknown-kind"
     assert said["reply"]["ok"] is False
-    with pytest.raises(nnw.RankMissingError, match="what else is asked needs the rank's own thread"):
+    with pytest.raises(nnw.InvalidTargetError, match="what else is asked needs the rank's own thread"):
         nnw.trace(served.net, torch.ones(2, 16))
 
 
@@ -296,7 +296,7 @@ def test_a_name_that_a_rank_lacks_or_has_for_something_else_is_told_with_the_ran
     served.do("name", "other", "model", ranks=[0, 2])
     served.do("name", "other", 7, ranks=[1, 3])
     with pytest.raises(
-        nnw.RankMissingError, match="rank 1: The variable 'other' holds no module, but an object of class int"
+        nnw.RankMissingError, match="ranks 1, 3: The variable 'other' holds no module, but an object of class int"
     ) as caught:
         nnw.check(served.ranks["other"])
     assert caught.value.ranks == (1, 3)
@@ -405,7 +405,7 @@ def test_a_rank_that_is_killed_while_it_is_asked_and_before_is_dead(served):
 
 def test_a_group_that_is_gone_is_told_so(served):
     served.do("destroy", ranks=[0, 1, 2])
-    with pytest.raises(nnw.RankMissingError, match="rank 0: its process group is gone"):
+    with pytest.raises(nnw.RankMissingError, match="ranks 0–2: its process group is gone"):
         nnw.tree(served.net)
 
 

@@ -30,7 +30,7 @@ pytestmark = needs_torch("distributed.fsdp.fully_shard")
 
 SPREAD = [kind for kind in KINDS if kind != "DDP"]
 ROOT = "NNW_SAVED_OVER_RANKS"
-N_KILLS = int(os.environ.get("NNW_KILLS", "20"))
+N_KILLS = int(os.environ.get("NNW_KILLS", "9"))
 N_FLIPS = int(os.environ.get("NNW_FLIPS", "60"))
 
 
