@@ -10,13 +10,14 @@ from typing import Any
 import torch
 
 from nnwidgets.distributed.shares import ABSENT, Share, share_of
+from nnwidgets.edit.over_ranks.part import part_of
 from nnwidgets.errors import NNWidgetsError
 from nnwidgets.introspect.heatmap.downsample import dense_cells
 from nnwidgets.introspect.heatmap.exact_text import text_rows
 from nnwidgets.introspect.heatmap.matrix_view import Matrix, matrix_shape
 from nnwidgets.introspect.heatmap.window import MOST_TEXTS, Box, float32_bytes, sampled_magnitudes
 from nnwidgets.introspect.safe_access import objects
-from nnwidgets.introspect.safe_access.holders import holder_of, is_dtensor, part_here
+from nnwidgets.introspect.safe_access.holders import holder_of, part_here
 from nnwidgets.introspect.safe_access.tensors import as_plain_tensor, plain_torch
 
 _MOST_SAMPLED = 2_048
@@ -57,14 +58,10 @@ def _box(tensor: Any, data: torch.Tensor) -> Box | None:
         offset = (0,) * data.dim()
         whole = tuple(data.shape) if held is None or not held.is_part else held.shape
         if held is not None and held.is_part:
-            if not is_dtensor(type(tensor)):
+            part = part_of(tensor)
+            if part is None or part.local_shape != tuple(data.shape) or part.local_shape[2:] != part.shape[2:]:
                 return None
-            spec = tensor._spec  # noqa: SLF001 - torch's own record
-            from torch.distributed.tensor._utils import compute_local_shape_and_global_offset as place_of
-
-            local, offset = place_of(spec.shape, spec.mesh, spec.placements)
-            if tuple(local) != tuple(data.shape) or tuple(data.shape[2:]) != tuple(whole[2:]):
-                return None
+            offset = tuple(each.start for each in part.box)
     rows, columns, *_ = matrix_shape(data.shape)
     if data.dim() <= 1:
         return 0, offset[0] if offset else 0, rows, columns

@@ -14,27 +14,28 @@ from tests.distributed.test_ranks import SAME
 from tests.support.gloo_ranks import GlooRanks
 from tests.support.requests import asked
 from tests.support.spread_models import KINDS, made, mlp, small
-from tests.support.stacks import needs_torch
-
-pytestmark = needs_torch("distributed.fsdp.fully_shard")
+from tests.support.stacks import LACKS_FSDP2, each_kind, needs_fsdp2
 
 
 def spread():
-    nets = {f"net{at}": net for at, (_, _, net) in enumerate(made())}
+    nets = {f"net{KINDS.index(kind)}": net for kind, _, net in made()}
     from torch.distributed.device_mesh import init_device_mesh
-    from torch.distributed.tensor import Shard, distribute_tensor
+
+    from tests.support.dtensors import Shard, distribute_tensor
 
     torch.manual_seed(2)
     conv = torch.nn.Conv2d(8, 6, 3)
     mesh = init_device_mesh("cpu", (dist.get_world_size(),))
     conv.weight = torch.nn.Parameter(distribute_tensor(conv.weight.data, mesh, [Shard(1)]))
-    from torch.distributed.fsdp import fully_shard
-
-    unsharded = fully_shard(mlp(), mesh=mesh, reshard_after_forward=False)
-    unsharded(torch.ones(2, 16))
     stage = torch.nn.Module()
     stage.layers = torch.nn.ModuleDict({str(dist.get_rank()): torch.nn.Linear(8, 8)})
-    return {**nets, "conv": conv, "stage": stage, "unsharded": unsharded}
+    nets |= {"conv": conv, "stage": stage}
+    if not LACKS_FSDP2:
+        from torch.distributed.fsdp import fully_shard
+
+        nets["unsharded"] = fully_shard(mlp(), mesh=mesh, reshard_after_forward=False)
+        nets["unsharded"](torch.ones(2, 16))
+    return nets
 
 
 @pytest.fixture(scope="module")
@@ -56,8 +57,9 @@ def cells(reply):
 
 def wholes():
     base = {"DDP": "module."}
-    for at, kind in enumerate(KINDS):
-        yield kind, f"net{at}", base.get(kind, "")
+    for each in each_kind(KINDS):
+        (kind,) = each.values
+        yield pytest.param(kind, f"net{KINDS.index(kind)}", base.get(kind, ""), marks=each.marks)
 
 
 SMALL = {"7 rows": (16, 7), "3 rows": (16, 3), "uneven TP": (16, 30, 5)}
@@ -102,8 +104,9 @@ def test_what_is_seen_is_the_unsharded_model(kind, name, prefix, job):
         view.close()
 
 
+@needs_fsdp2
 def test_borders_are_those_of_the_parts(job):
-    view = nnw.explore(job["net2"])
+    view = nnw.explore(job[f"net{KINDS.index('HSDP')}"])
     shards = asked(view, "values", path="0.weight")["shards"]
     assert [(each["row"], each["rows"], each["ranks"]) for each in shards] == [(0, 16, [0, 2]), (16, 16, [1, 3])]
     facts = asked(view, "inspect", path="0.weight")["tensor"]
@@ -124,6 +127,7 @@ def matches(view, text):
     return found["problem"] or [row["path"] for row in found["rows"] if row["matched"]]
 
 
+@needs_fsdp2
 def test_of_what_fsdp_keeps_whole_after_a_forward_each_rank_shows_its_own_part(job):
     view = nnw.explore(job["unsharded"])
     shards = asked(view, "values", path="0.weight")["shards"]
@@ -132,7 +136,7 @@ def test_of_what_fsdp_keeps_whole_after_a_forward_each_rank_shows_its_own_part(j
 
 
 def test_the_filter_knows_placements_and_ranks(job):
-    view = nnw.explore(job["net3"])
+    view = nnw.explore(job[f"net{KINDS.index('TP')}"])
     assert matches(view, "@Shard(1)") == ["2.weight"]
     assert matches(view, "@shard !bias") == ["0.weight", "2.weight"]
     assert matches(view, "@rank:3 4.bias") == ["4.bias"]
@@ -155,8 +159,9 @@ def test_the_stages_of_a_pipeline_are_shown_by_the_rank_that_has_each(job):
     view.close()
 
 
+@needs_fsdp2
 def test_a_rank_that_died_leaves_its_area_empty_and_the_rest_to_be_seen(ranks, job):
-    view = nnw.explore(job["net1"])
+    view = nnw.explore(job[f"net{KINDS.index('FSDP2')}"])
     wanted = whole_of("FSDP2")["0.weight"].numpy()
     ranks.kill(3)
     found = asked(view, "values", path="0.weight")

@@ -7,7 +7,9 @@ from itertools import pairwise
 import torch
 from torch import nn
 
-KINDS = ("DDP", "FSDP2", "HSDP", "TP", "TP × FSDP2", "tied", "7 rows", "3 rows", "uneven TP")
+from tests.support.stacks import LACKS_FSDP2
+
+KINDS = ("DDP", "TP", "uneven TP", "FSDP2", "HSDP", "TP × FSDP2", "tied", "7 rows", "3 rows")
 
 
 def mlp():
@@ -16,9 +18,8 @@ def mlp():
 
 
 def made():
-    """Each way of spreading the same network over four ranks."""
+    """Each way that this torch has of spreading the same network over four ranks."""
     from torch.distributed.device_mesh import init_device_mesh
-    from torch.distributed.fsdp import fully_shard
     from torch.distributed.tensor.parallel import ColwiseParallel, RowwiseParallel, parallelize_module
 
     flat = init_device_mesh("cpu", (4,), mesh_dim_names=("dp",))
@@ -35,15 +36,20 @@ def made():
         return net
 
     yield "DDP", mlp(), nn.parallel.DistributedDataParallel(mlp())
+    yield "TP", mlp(), parallelize_module(mlp(), flat, plan)
+    uneven = {"0": ColwiseParallel(use_local_output=False), "1": RowwiseParallel()}
+    yield "uneven TP", small(16, 30, 5), parallelize_module(small(16, 30, 5), flat, uneven)
+    if LACKS_FSDP2:
+        return
+
+    from torch.distributed.fsdp import fully_shard
+
     yield "FSDP2", mlp(), fsdp(mlp(), flat)
     yield "HSDP", mlp(), fsdp(mlp(), square)
-    yield "TP", mlp(), parallelize_module(mlp(), flat, plan)
     yield "TP × FSDP2", mlp(), fsdp(parallelize_module(mlp(), square["shard"], plan), square["rep"])
     yield "tied", tied(mlp()), fsdp(tied(mlp()), flat)
     yield "7 rows", small(16, 7), fully_shard(small(16, 7), mesh=flat)
     yield "3 rows", small(16, 3), fully_shard(small(16, 3), mesh=flat)
-    plan = {"0": ColwiseParallel(use_local_output=False), "1": RowwiseParallel()}
-    yield "uneven TP", small(16, 30, 5), parallelize_module(small(16, 30, 5), flat, plan)
 
 
 def small(*sizes):

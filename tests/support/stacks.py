@@ -18,14 +18,27 @@ from safetensors.torch import load_file
 from nnwidgets.checkpoint.formats.safetensors.single_file import DTYPES
 
 
-def needs_torch(path):
-    """A mark that skips a test where torch has nothing at the path, such as ``serialization.safe_globals``."""
+def torch_lacks(path):
+    """That torch has nothing at the path, such as ``serialization.safe_globals``; empty where it has."""
     try:
         pkgutil.resolve_name(f"torch.{path}")
-        lacks = False
     except (ImportError, AttributeError):
-        lacks = True
-    return pytest.mark.skipif(lacks, reason=f"torch {torch.__version__} has no torch.{path}")
+        return f"torch {torch.__version__} has no torch.{path}"
+    return ""
+
+
+def needs_torch(path):
+    """A mark that skips a test where torch has nothing at the path."""
+    return pytest.mark.skipif(bool(torch_lacks(path)), reason=torch_lacks(path))
+
+
+LACKS_FSDP2 = torch_lacks("distributed.fsdp.fully_shard")
+needs_fsdp2 = needs_torch("distributed.fsdp.fully_shard")
+
+
+def each_kind(kinds):
+    """Ways of spreading a model as a test's parameters; those with FSDP2 are skipped where torch has none."""
+    return [pytest.param(kind, marks=() if kind in ("DDP", "TP", "uneven TP") else needs_fsdp2) for kind in kinds]
 
 
 def torch_keeps(value):

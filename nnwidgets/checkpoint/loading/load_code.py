@@ -16,7 +16,7 @@ from nnwidgets.checkpoint.objects.inside_objects import code_of
 from nnwidgets.checkpoint.records import LoadPlan, PlanEntry
 from nnwidgets.checkpoint.state_dict import StateDictLocation, saved_entries
 from nnwidgets.edit.code import NET, Recipe, expressions, optimizer_name
-from nnwidgets.edit.over_ranks.part import IMPORT
+from nnwidgets.edit.over_ranks.part import IMPORT, part_code
 from nnwidgets.edit.targets import ChangeScope
 
 
@@ -60,7 +60,7 @@ def recipe(
         for path, entry in zip(paths, sourced, strict=True):
             name, value = code(path), _value(entry)
             if path in model.by_path and model.by_path[path].placements:
-                value = f"distribute_tensor({value}, {name}.device_mesh, {name}.placements, src_data_rank=None)"
+                value = part_code(value, name)
             lines.append(f"    {name}.copy_({value})")
         imports += ["import torch", IMPORT] if model.is_spread else ["import torch"]
     if optimizer is not None:

@@ -162,10 +162,14 @@ def _code_of_instance(own: Mapping[str, Any]) -> tuple[str, ...]:
     return code
 
 
+# The second is where torch 2.4 and 2.5 have it.
+_FSDP2 = "torch.distributed.fsdp._fully_shard.", "torch.distributed._composable.fsdp."
+
+
 def _is_torchs_copying(hook: Any) -> bool:
     """Whether a hook is the one that shapes lazy parameters by the file, or one of FSDP2's for its shards."""
     hook = hook.hook if type(hook) is _WrappedHook else hook
     if type(hook) is FunctionType:
         home = hook.__module__
-        return type(home) is str and home.startswith("torch.distributed.fsdp._fully_shard.")
+        return type(home) is str and home.startswith(_FSDP2)
     return getattr(hook, "__func__", None) is _LAZY_HOOK

@@ -185,8 +185,23 @@ def data_of(tensor: Any) -> Any:
     return local if part is None or local.numel() or not part.shape else local.view(part.local_shape)
 
 
-IMPORT = "from torch.distributed.tensor import distribute_tensor"
-"""What `whole_code` needs, beside torch."""
+MODULE = f"torch.distributed.{'tensor' if torch.__version__ >= '2.5' else '_tensor'}"
+"""Where this torch has DTensor."""
+
+IMPORT = f"from {MODULE} import distribute_tensor"
+"""What `part_code` and `whole_code` need, beside torch."""
+
+
+def part_code(whole: str, name: str) -> str:
+    """Code of this rank's part of a tensor that all ranks have whole, to go into a DTensor.
+
+    Example:
+        >>> part_code("state['weight']", "net.weight")  # doctest: +ELLIPSIS
+        "distribute_tensor(state['weight'], net.weight.device_mesh, net.weight.placements...)"
+    """
+    # Before torch 2.6 the first rank always sends its own, which are the same.
+    own = ", src_data_rank=None" if torch.__version__ >= "2.6" else ""
+    return f"distribute_tensor({whole}, {name}.device_mesh, {name}.placements{own})"
 
 
 def whole_code(tensor: Any, name: str, lines: Sequence[str], *, is_read: bool = False) -> list[str]:
@@ -204,8 +219,7 @@ def whole_code(tensor: Any, name: str, lines: Sequence[str], *, is_read: bool = 
         is_contiguous = part_of(tensor).is_contiguous  # type: ignore[union-attr] # of a DTensor there is one
         made = "empty(p.shape" if is_contiguous else "empty_strided(p.shape, p.stride()"
         begin = f"whole = torch.{made}, dtype=p.dtype, device=p.device)"
-    here = "p.copy_(distribute_tensor(whole, p.device_mesh, p.placements, src_data_rank=None))"
-    return [f"p = {name}", begin, *lines, here]
+    return [f"p = {name}", begin, *lines, f"p.copy_({part_code('whole', 'p')})"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from nnwidgets.edit.over_ranks.draw import room_for
-from nnwidgets.edit.over_ranks.part import Part, data_of, part_of
+from nnwidgets.edit.over_ranks.part import MODULE, Part, data_of, part_code, part_of
 from nnwidgets.edit.over_ranks.tries import N_TRIES, Borrowed, check_same, fill_meaningless, has_same_bytes, is_compared
 from nnwidgets.errors import InitializerError
 from nnwidgets.introspect import LiveModel
@@ -21,16 +21,16 @@ from nnwidgets.introspect.statistics.exact_stats import version
 
 _REGISTRIES = ("_parameters", "_buffers")
 
-CODE = """\
+CODE = f"""\
 @contextmanager
 def whole(module):
     held = [(m, n, p) for m in module.modules() for n, p in m.named_parameters(recurse=False) if isinstance(p, DTensor)]
-    made = {p: nn.Parameter(p.full_tensor()) for _, _, p in held}
+    made = {{p: nn.Parameter(p.full_tensor()) for _, _, p in held}}
     for m, n, p in held:
         setattr(m, n, made[p])
     yield
     for m, n, p in held:
-        p.copy_(distribute_tensor(made[p].detach(), p.device_mesh, p.placements, src_data_rank=None))
+        p.copy_({part_code("made[p].detach()", "p")})
         setattr(m, n, p)
 """
 """What stands for `call_whole` in code, under ``no_grad``, on all ranks at once."""
@@ -38,7 +38,7 @@ def whole(module):
 IMPORTS = (
     "from contextlib import contextmanager",
     "from torch import nn",
-    "from torch.distributed.tensor import DTensor, distribute_tensor",
+    f"from {MODULE} import DTensor, distribute_tensor",
 )
 """What that needs, beside torch."""
 

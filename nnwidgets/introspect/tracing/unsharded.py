@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import weakref
 from collections.abc import Collection, Iterator
 from itertools import chain
 from typing import Any
@@ -40,7 +41,7 @@ def unsharded_modules(scan: ModelScan) -> dict[str, nn.Module]:
 
 def _with_groups(scan: ModelScan) -> Iterator[tuple[str, nn.Module, list[Any]]]:
     states = getattr(sys.modules.get(_STATES), "_module_state_mapping", None)
-    held = {id(module): _groups(state()) for module, state in list(states.items())} if states else {}
+    held = {id(module): _groups(state) for module, state in list(states.items())} if states else {}
     for path, module in zip(scan.row_paths, scan.modules, strict=True) if held else ():
         groups = held.get(id(module))
         if groups:
@@ -76,6 +77,8 @@ def shard_again(scan: ModelScan, before: Collection[str] = ()) -> None:
 
 
 def _groups(state: object) -> list[Any]:
+    if isinstance(state, weakref.ref):  # the state itself in torch 2.4
+        state = state()
     if type_name(type(state)) != "FSDPState" or not is_torchs_own(type(state)):
         return []
     # One group in older torch, several since 2.10 or so.
