@@ -180,9 +180,12 @@ def data_of(tensor: Any) -> Any:
     """
     if not is_dtensor(type(tensor)):
         return tensor
-    local, part = as_plain_tensor(tensor), part_of(tensor)
+    local = as_plain_tensor(tensor)
+    if local.numel():
+        return local
     # A rank that is no part of the mesh has an empty tensor of one dimension.
-    return local if part is None or local.numel() or not part.shape else local.view(part.local_shape)
+    part = part_of(tensor)
+    return local if part is None or not part.shape else local.view(part.local_shape)
 
 
 MODULE = f"torch.distributed.{'tensor' if torch.__version__ >= '2.5' else '_tensor'}"
