@@ -125,8 +125,7 @@ def _as_page(record: object) -> str:
     """What a result prints as; pages are imported when the first is printed."""
     with _first_use:
         from nnwidgets.text.printing import as_text
-
-        return as_text(record)
+    return as_text(record)
 
 
 _set_printer(_as_page)

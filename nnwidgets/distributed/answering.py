@@ -40,6 +40,7 @@ from nnwidgets.introspect.meeting import PATIENCE
 from nnwidgets.introspect.module_tree.nodes import ModuleTree
 from nnwidgets.introspect.module_tree.tree import tree_of
 from nnwidgets.introspect.records import TensorEntry
+from nnwidgets.introspect.safe_access.exclusion import alone_with
 from nnwidgets.introspect.safe_access.lookup import LiveModel
 from nnwidgets.introspect.safe_access.objects import no_torch_function, type_name
 from nnwidgets.introspect.safe_access.scan import gc_paused, read
@@ -86,7 +87,7 @@ def _long(module: nn.Module, body: Mapping[str, Any]) -> Said:
         raise InvalidTargetError("The request doesn't say which question it is.")
     question = number, id(module)
     if question not in _LAST:
-        for other in [each for each in _LAST if each[0] != number]:
+        for other in list(_LAST)[: -_N_KEPT + 1]:
             del _LAST[other]
         with Sign(number):
             _LAST[question] = _ANSWERS[body["ask"]](module, body)
@@ -96,7 +97,10 @@ def _long(module: nn.Module, body: Mapping[str, Any]) -> Said:
 
 
 _LAST: dict[tuple[str, int], Said] = {}
-"""Answers to the last question that took long, by its number and the model's id."""
+"""Answers to the last questions that took long, by a question's number and the model's id."""
+
+_N_KEPT = 4
+"""Of views that ask at once, none drives out the others' answers."""
 
 
 def version() -> str:
@@ -213,7 +217,8 @@ def traced(module: nn.Module, args: Sequence[Any], options: Mapping[str, Any], p
     _, world_size = place_in_group()
     ranks = range(world_size) if world_size > 1 else ()
     begin = partial(come_together, ranks, patience, "forward of all")
-    return traces.to_json(run(read(module), args, kwargs, input_size, begin=begin))
+    with alone_with(module) as scan:
+        return traces.to_json(run(scan, args, kwargs, input_size, begin=begin))
 
 
 def _history(module: nn.Module, body: Mapping[str, Any]) -> Said:  # noqa: ARG001 - as the others are called

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Mapping
 from inspect import signature
 from typing import Any
@@ -26,7 +27,7 @@ from nnwidgets.introspect.tracing.inputs import device_of
 
 Said = dict[str, Any]
 
-LONGEST_LOOK = 600.0
+LONGEST_SAVE = 600.0
 """Seconds beyond the timeout that writing a file may take."""
 
 
@@ -58,7 +59,9 @@ def ask_file(ask: Asks, function: str, arguments: tuple[Any, ...], options: Mapp
     _, missing = ask("here")
     replies: Mapping[int, Mapping[str, Any]] = {}
     if function == "diff" or not missing:
-        replies, missing = ask_long(ask, function, seconds=seconds, without=frozenset(missing), given=made)
+        replies, missing = ask_long(
+            ask, function, seconds=seconds, without=frozenset(missing), is_any=function == "diff", given=made
+        )
     if function == "diff" and replies:
         return plans_and_diffs.merged_diffs(replies, tuple(missing))
     if missing:
@@ -104,7 +107,7 @@ def _ask_save(ask: Asks, arguments: tuple[Any, ...], options: Mapping[str, Any],
         ask: Asks them.
         arguments: What `save` was called with besides the model.
         options: The same, by name.
-        seconds: How long an answer may take; writing may take longer, as long as each says that it does.
+        seconds: How long a rank may be silent to the others; all of it may take `LONGEST_SAVE` more.
 
     Raises:
         RankMissingError: A rank is missing, or can't; nothing was saved, unless it says otherwise.
@@ -122,7 +125,14 @@ def _ask_save(ask: Asks, arguments: tuple[Any, ...], options: Mapping[str, Any],
             "These ranks are in no process group: each has a model of its own, and there is one path.",
             hint="Save one of them: nnw.ranks(client[[0]])[name].",
         )
-    replies, missing = ask("save", seconds=seconds + LONGEST_LOOK, given=made, patience=seconds)
+    longest = time.monotonic() + seconds + LONGEST_SAVE
+    try:
+        replies, missing = ask("save", seconds=seconds + LONGEST_SAVE, given=made, patience=seconds)
+    except RankMissingError as error:
+        if time.monotonic() < longest:
+            raise
+        told = f"{error.message} They may be saving still: look at the path before you save again."
+        raise RankMissingError(told, ranks=error.ranks) from None
     lost = [f"{each.told(rank, replies)} It was saved all the same." for rank, each in missing.items()]
     return plans_and_diffs.save_report_of(replies, lost)
 

@@ -140,17 +140,16 @@ def _line(index: int, change: Change, mark: str) -> str:
 
 
 def history_of(log: Log) -> History:
-    """A log as it is now."""
-    with log.lock:
-        state = log.state
-        return History(
-            changes=tuple(entry.change for entry in state.done),
-            undone=tuple(entry.change for entry in state.undone),
-            n_dropped=sum(entry.undo is None for entry in state.done),
-            kept_bytes=log.kept_bytes,
-            budget_bytes=log.budget_bytes,
-            marked_bytes=log.marked_bytes,
-        )
+    """A log as it is now; nobody is waited for."""
+    state = log.state
+    return History(
+        changes=tuple(entry.change for entry in state.done),
+        undone=tuple(entry.change for entry in state.undone),
+        n_dropped=sum(entry.undo is None for entry in state.done),
+        kept_bytes=log.kept_bytes,
+        budget_bytes=log.budget_bytes,
+        marked_bytes=log.marked_bytes,
+    )
 
 
 def set_budget(module: object, n_bytes: int) -> None:
@@ -306,13 +305,17 @@ def _swap(module: object, verb: str, *, force: bool) -> Change:
     log, agreement = log_of(module), current()
     begun: list[_Swap] = []
     try:
-        with log.lock, log.lock_over(_next(log.state, verb)[0].tensors):
-            swap = _Swap(module, log, verb, force=force)
-            begun.append(swap)
-            swap.make()
-            if agreement is not None and not agreement.settle(_said(verb, swap.entry), swap):
-                return swap.told
-            return swap.logged()
+        while True:
+            state = log.state
+            with log.lock_over(_next(state, verb)[0].tensors):
+                if log.state is not state:  # another thread came first
+                    continue
+                swap = _Swap(module, log, verb, force=force)
+                begun.append(swap)
+                swap.make()
+                if agreement is not None and not agreement.settle(_said(verb, swap.entry), swap):
+                    return swap.told
+                return swap.logged()
     except BaseException:
         for swap in begun:
             with log.lock_over(swap.entry.tensors):

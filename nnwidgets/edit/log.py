@@ -73,11 +73,11 @@ class Log:
         self._marks: weakref.WeakSet[Mark] = weakref.WeakSet()
 
     @property
-    def lock(self) -> AbstractContextManager[bool]:
+    def lock(self) -> AbstractContextManager[int]:
         """Held by whoever changes the history."""
         return self.lock_over(())
 
-    def lock_over(self, tensors: Iterable[Any]) -> AbstractContextManager[bool]:
+    def lock_over(self, tensors: Iterable[Any]) -> AbstractContextManager[int]:
         """Held by whoever writes tensors of the model: nobody else does, nor runs what has them."""
         return exclude_others([self._model_id, *map(id, tensors)])
 

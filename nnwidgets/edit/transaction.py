@@ -130,7 +130,7 @@ def commit(model: ChangeScope, plan: Plan) -> Change:
         BaseException: What the plan's ``write`` raised; nothing is changed.
     """
     log, agreement = log_of(model.module), current()
-    written = [*(place.tensor for place in plan.places), *(model.tensor(tie.path) for tie in plan.ties)]
+    written = _written(model, plan)
     begun: list[tuple[UndoRecord, State]] = []
     made: list[MadeChange] = []
     try:
@@ -168,7 +168,7 @@ def try_out(model: ChangeScope, plan: Plan) -> dict[str, TensorStats]:
     """
     log = log_of(model.module)
     begun: list[tuple[UndoRecord, State]] = []
-    with log.lock:
+    with log.lock_over(_written(model, plan)):
         size = sum(data.nbytes for data in plan.plains)
         if log.kept_bytes + log.marked_bytes + size > log.budget_bytes:
             raise InitializerError(
@@ -186,6 +186,10 @@ def try_out(model: ChangeScope, plan: Plan) -> dict[str, TensorStats]:
                 if plan.recover is not None:
                     retry_until_complete(plan.recover)
                 retry_until_complete(undo.restore)
+
+
+def _written(model: ChangeScope, plan: Plan) -> list[Any]:
+    return [*(place.tensor for place in plan.places), *(model.tensor(tie.path) for tie in plan.ties)]
 
 
 def _carry_out(

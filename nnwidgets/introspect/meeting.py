@@ -59,13 +59,16 @@ class Meeting:
         name: That of the meeting, the same on all of them.
         words: For errors.
         call: What was called here, where that may be refused before the ranks meet; the same on all of them.
+        is_met: Whether this rank will agree. One that won't stays with its next turn, whatever others decided there.
 
     Attributes:
         turn: Which of the meetings of that name this is; the same on all ranks.
         is_on: Whether all ranks go on. From then on none may stay behind.
     """
 
-    def __init__(self, ranks: Sequence[int], seconds: float, name: str, words: Words, call: str = "") -> None:
+    def __init__(
+        self, ranks: Sequence[int], seconds: float, name: str, words: Words, call: str = "", *, is_met: bool = True
+    ) -> None:
         store = _get_default_store()
         self.ranks = tuple(ranks)
         self._seconds, self._words, self._call = seconds, words, call
@@ -78,7 +81,7 @@ class Meeting:
         self._refused: dict[int, str] = {}
         self.turn = self._turns.get(self._name, 0)
         try:
-            while self._held.check([f"{self.turn}/decided"]) and not self._is_of_this(self._decided()):
+            while is_met and self._held.check([f"{self.turn}/decided"]) and not self._is_of_this(self._decided()):
                 if self._decided().startswith(_REFUSED):
                     rank, call, why = json.loads(self._decided().removeprefix(_REFUSED))
                     self._refused[rank] = f" Rank {rank} couldn't do {inert(call, 200)!r}: {inert(why, 400)}"

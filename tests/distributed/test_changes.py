@@ -193,7 +193,9 @@ def alone(rank, world_size):
 
     ddp = nn.parallel.DistributedDataParallel(nn.Linear(4, 4))
     seed = nnw.init(ddp, "module.weight", "normal_").seed
+    time.sleep(0.3 if rank == 0 else 0.0)  # the others go on, and are refused, before it asks
     found["DDP"] = seed, nnw.init(ddp, "module.weight", "normal_", preview=True).seed, ddp.module.weight.tolist()
+    refusal(lambda: nnw.init(ddp, "module.none", "normal_"))
 
     def of_another(tensor):
         layer = nn.Linear(4, 4)

@@ -111,6 +111,7 @@ def ask_long(
     *,
     seconds: float,
     without: frozenset[int] = frozenset(),
+    is_any: bool = False,
     **body: Any,
 ) -> tuple[Replies, dict[int, Missing]]:
     """Ask every rank something that may take long.
@@ -120,6 +121,7 @@ def ask_long(
         question: What.
         seconds: How long a rank may be silent.
         without: Ranks that are known not to answer.
+        is_any: Whether what some say is of use where others are silent; else the first that is silent ends it.
         **body: Of the request.
 
     Returns:
@@ -148,7 +150,7 @@ def ask_long(
             or rank in without
             or now - known[rank][1] >= seconds + (LONGEST if known[rank][0] is _UNKNOWN else 0.0)
         }
-        if silent.keys() - without or missing.keys() <= without:
+        if missing.keys() <= silent.keys() | without or (silent.keys() - without and not is_any):
             said = {
                 rank: {name: each for name, each in reply.items() if name != "heard"} for rank, reply in replies.items()
             }

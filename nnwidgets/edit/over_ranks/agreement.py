@@ -131,14 +131,15 @@ class GroupAgreement:
         ranks: Which.
         seconds: How long to wait for the others.
         call: What is called, as text.
+        is_preview: Whether it changes nothing, and so waits for nobody.
     """
 
-    def __init__(self, ranks: tuple[int, ...], seconds: float, call: str) -> None:
+    def __init__(self, ranks: tuple[int, ...], seconds: float, call: str, *, is_preview: bool) -> None:
         self._seconds, self._call = seconds, call
         function = call.partition(" ")[0]
         hint = f"Run the same line on all of them; {function}(ranks(timeout=60)[name], …) waits longer."
         self._words = Words("change", "Nothing was changed.", hint)
-        self._meeting = Meeting(ranks, seconds, "change", self._words, call)
+        self._meeting = Meeting(ranks, seconds, "change", self._words, call, is_met=not is_preview)
         self.ranks = ranks
 
     @property
@@ -199,7 +200,7 @@ def agreed_call(ranks: tuple[int, ...], seconds: float, text: str, call: Callabl
         call: It.
         is_preview: Whether it changes nothing, and so waits for nobody.
     """
-    agreement = GroupAgreement(ranks, seconds, text)
+    agreement = GroupAgreement(ranks, seconds, text, is_preview=is_preview)
     with agreed_by(agreement):
         try:
             return call()

@@ -2,22 +2,46 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 from nnwidgets.introspect.safe_access.scan import ModelScan, read
 
-_CHANGED = threading.Condition()
-_HELD: dict[object, tuple[int, frozenset[int]]] = {}
-"""Threads, and the ids of what each has for itself."""
+
+class _Holds:
+    """What threads have for themselves.
+
+    Attributes:
+        changed: Told when one has given it back.
+        of: By each time that something was taken: the thread, and the ids of what it has.
+        n_ended: How often something was given back.
+    """
+
+    def __init__(self) -> None:
+        self.changed = threading.Condition()
+        self.of: dict[object, tuple[int, frozenset[int]]] = {}
+        self.n_ended = 0
+
+    def forget_others(self) -> None:
+        """In a forked process, which has none of the other threads."""
+        self.changed = threading.Condition()
+        me = threading.get_ident()
+        self.of = {key: (thread, ids) for key, (thread, ids) in self.of.items() if thread == me}
+
+
+_HOLDS = _Holds()
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_HOLDS.forget_others)
 
 _LONGEST_WAIT = 1.0
 """Seconds until who waits looks again, told or not: who should have told may have been interrupted."""
 
 
 @contextmanager
-def exclude_others(ids: Iterable[int]) -> Iterator[bool]:
+def exclude_others(ids: Iterable[int]) -> Iterator[int]:
     """Wait until no other thread has one of some modules and tensors for itself, and have them inside.
 
     Args:
@@ -25,7 +49,7 @@ def exclude_others(ids: Iterable[int]) -> Iterator[bool]:
             for each other.
 
     Yields:
-        Whether another thread had one.
+        How often what threads had was given back until then.
 
     Example:
         >>> def waits_for(each):
@@ -40,18 +64,18 @@ def exclude_others(ids: Iterable[int]) -> Iterator[bool]:
         >>> other.join()
     """
     key, me, wanted = object(), threading.get_ident(), frozenset(ids)
-    has_waited = False
     try:
-        with _CHANGED:
-            while any(thread != me and not held.isdisjoint(wanted) for thread, held in tuple(_HELD.values())):
-                has_waited = True
-                _CHANGED.wait(_LONGEST_WAIT)
-            _HELD[key] = me, wanted
-        yield has_waited
+        with _HOLDS.changed:
+            while any(thread != me and not held.isdisjoint(wanted) for thread, held in tuple(_HOLDS.of.values())):
+                _HOLDS.changed.wait(_LONGEST_WAIT)
+            _HOLDS.of[key] = me, wanted
+            n_ended = _HOLDS.n_ended
+        yield n_ended
     finally:
-        _HELD.pop(key, None)
-        with _CHANGED:
-            _CHANGED.notify_all()
+        _HOLDS.of.pop(key, None)
+        with _HOLDS.changed:
+            _HOLDS.n_ended += 1
+            _HOLDS.changed.notify_all()
 
 
 @contextmanager
@@ -64,6 +88,6 @@ def alone_with(module: object) -> Iterator[ModelScan]:
         ...     len(scan.slot_values)
         2
     """
-    scan = read(module)
-    with exclude_others(map(id, (*scan.modules, *scan.slot_values))) as has_waited:
-        yield read(module) if has_waited else scan
+    before, scan = _HOLDS.n_ended, read(module)
+    with exclude_others(map(id, (*scan.modules, *scan.slot_values))) as n_ended:
+        yield scan if n_ended == before else read(module)
