@@ -131,8 +131,8 @@ def _ask_save(ask: Asks, arguments: tuple[Any, ...], options: Mapping[str, Any],
     except RankMissingError as error:
         if time.monotonic() < longest:
             raise
-        told = f"{error.message} They may be saving still: look at the path before you save again."
-        raise RankMissingError(told, ranks=error.ranks) from None
+        hint = "They may be saving still: look at the path before you save again."
+        raise RankMissingError(error.message, ranks=error.ranks, hint=hint) from None
     lost = [f"{each.told(rank, replies)} It was saved all the same." for rank, each in missing.items()]
     return plans_and_diffs.save_report_of(replies, lost)
 
