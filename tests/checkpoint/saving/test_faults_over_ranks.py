@@ -58,6 +58,19 @@ def slow_once(seconds=2.5 * PATIENCE):
     return made
 
 
+@contextmanager
+def few_files(most):
+    """No more than so many may be opened beside those that are."""
+    taken = {int(each.name) for each in Path("/proc/self/fd").iterdir()}
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    last = [number for number in range(len(taken) + most + 1) if number not in taken][most]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (last, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
 def told(call):
     """What a call on each rank says, when all are done."""
     dist.barrier()
@@ -116,6 +129,9 @@ def faults(rank, world_size):
     resource.setrlimit(resource.RLIMIT_FSIZE, (1_000 if rank == 2 else soft, hard))
     case("too large", lambda: nnw.save(net, f"{root}/large/"))
     resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    many = fully_shard(small(*[8] * 13))
+    with few_files(24 + 10):  # the first rank has them all; the folder, what it reads and where it writes beside
+        case("many shards", lambda: nnw.save(many, f"{root}/many/", shard_size=1))
     case("no folder", lambda: nnw.save(net, f"{root}/there is/none/"))
     full = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
     with replaced(Turn, "open", slow_once(PATIENCE / 2), on=rank == 1):
@@ -221,6 +237,12 @@ def test_what_another_rank_writes_over_a_slice_is_found(ranks):
     assert last.startswith("SaveError: spoiled.safetensors was read back with other bytes than were written.")
     assert all("Rank 3 can't do it: spoiled.safetensors was read back" in each for each in others)
     assert not (ranks[0] / "spoiled.safetensors").exists()
+
+
+def test_a_save_into_many_shards_holds_few_files_open(ranks):
+    assert texts(ranks, "many shards") == [""] * 4
+    assert len(list((ranks[0] / "many").glob("*.safetensors"))) == 24
+    assert nnw.load(small(*[8] * 13), ranks[0] / "many").verified
 
 
 WHY = {

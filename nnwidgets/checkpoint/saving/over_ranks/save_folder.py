@@ -65,8 +65,8 @@ def save_folder(turn: Turn) -> dict[str, Any]:
     if begun is not None:
         name, left = begun[0], set(begun[1])
         mine = [share for index, share in enumerate(shares) if share.is_here and index not in left]
-        fd, tick = turn.open(name), turn.tick(n_bytes)
-        with steps.at_work():
+        tick = turn.tick(n_bytes)
+        with turn.open(name) as fd, steps.at_work():
             places, digests = write_data(fd, mine, own_values, tick)
             sync(fd)
             if turn.asked.verify:

@@ -8,7 +8,7 @@ checksums that the headers state, which the first rank writes last.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -85,11 +85,12 @@ def save_slices(turn: Turn) -> dict[str, Any]:
         steps.say("begin", {"files": [each.path.name for each in temps], "others": others})
     begun = steps.hear("begin")
     left = set(begun["others"].get(str(steps.me), ()))
-    mine = [share for index, share in enumerate(shares) if share.is_here and index not in left]
+    mine = _by_file(files, (share for index, share in enumerate(shares) if share.is_here and index not in left))
     versions = turn.versions()
-    tick = turn.tick(sum(share.n_bytes for share in mine))
+    tick = turn.tick(sum(share.n_bytes for each in mine for share in each))
+    parts = list(zip(begun["files"], files, mine, strict=True))
     with steps.at_work():
-        digests = [_write(turn, *each, mine, tick) for each in zip(begun["files"], files, strict=True)]
+        digests = [_write(turn, *each, tick) for each in parts]
     total = f"{DIGEST}:{xxhash.xxh3_128(b''.join(digests)).hexdigest()}"
     steps.say("written", {"digest": total, "warnings": versions.warnings()})
     written = steps.hear_all("written") if steps.is_first else {}
@@ -98,9 +99,7 @@ def save_slices(turn: Turn) -> dict[str, Any]:
     steps.hear("all written")
     with steps.at_work():
         # Not before: what others wrote beside a slice, in the same page, may have gone over it.
-        if turn.asked.verify and digests != [
-            _read(turn, *each, mine, tick) for each in zip(begun["files"], files, strict=True)
-        ]:
+        if turn.asked.verify and digests != [_read(turn, *each, tick) for each in parts]:
             raise SaveError(
                 f"{target.path.name} was read back with other bytes than were written.",
                 path=str(target.path),
@@ -146,26 +145,36 @@ def _n_bytes(tensor: TensorToSave) -> int:
     return tensor.data.numel() * tensor.data.element_size()
 
 
-def _write(turn: Turn, name: str, file: _File, mine: Sequence[Share], tick: Tick) -> bytes:
+def _by_file(files: Sequence[_File], shares: Iterable[Share]) -> list[list[Share]]:
+    """Of each file those of some shares that are in it; names that aren't written are in none."""
+    of = {name: number for number, file in enumerate(files) for name in file.named}
+    made: list[list[Share]] = [[] for _ in files]
+    for share in shares:
+        if share.name in of:
+            made[of[share.name]].append(share)
+    return made
+
+
+def _write(turn: Turn, name: str, file: _File, here: Sequence[Share], tick: Tick) -> bytes:
     """Write this rank's slices of a file; gives their digest, nothing where there are none."""
-    here = [share for share in mine if share.name in file.named]
     if not here:
         return b""
-    fd, digest = turn.open(name), xxhash.xxh3_128()
-    for share in here:
-        write_part(fd, file.begins[share.name], share, digest, tick)
-    sync(fd)
+    digest = xxhash.xxh3_128()
+    with turn.open(name) as fd:
+        for share in here:
+            write_part(fd, file.begins[share.name], share, digest, tick)
+        sync(fd)
     return digest.digest()
 
 
-def _read(turn: Turn, name: str, file: _File, mine: Sequence[Share], tick: Tick) -> bytes:
+def _read(turn: Turn, name: str, file: _File, here: Sequence[Share], tick: Tick) -> bytes:
     """Read this rank's slices of a file; gives their digest, as `_write` did."""
-    here = [share for share in mine if share.name in file.named]
     if not here:
         return b""
-    fd, digest = turn.open(name), xxhash.xxh3_128()
-    for share in here:
-        read_part(fd, file.begins[share.name], share, digest, tick)
+    digest = xxhash.xxh3_128()
+    with turn.open(name) as fd:
+        for share in here:
+            read_part(fd, file.begins[share.name], share, digest, tick)
     return digest.digest()
 
 
@@ -175,14 +184,16 @@ def _sums(turn: Turn, names: Sequence[str], files: Sequence[_File]) -> list[tupl
     total = sum(file.layout.n_bytes - len(file.layout.header) for file in files)
     done, made = 0, []
     for number, (name, file) in enumerate(zip(names, files, strict=True)):
-        fd = None
+        own = []
         for at, each in enumerate(file.layout.order):
             n_bytes = _n_bytes(file.named[each])
             whose = min((2 * done + n_bytes) * len(ranks) // (2 * max(total, 1)), len(ranks) - 1)
             done += n_bytes
             if whose == me:
-                fd = turn.open(name) if fd is None else fd
-                made.append((number, at, _crc32(fd, file.begins[each], n_bytes, turn.steps.beat)))
+                own.append((at, file.begins[each], n_bytes))
+        if own:
+            with turn.open(name) as fd:
+                made += [(number, at, _crc32(fd, begin, n, turn.steps.beat)) for at, begin, n in own]
     return made
 
 

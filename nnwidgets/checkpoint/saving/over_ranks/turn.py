@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -56,8 +57,9 @@ class Turn:
         """Of the tensors, as they are now."""
         return Versions(self.contents.named)
 
-    def open(self, name: str) -> int:
-        """A file that the first rank has begun in the folder.
+    @contextmanager
+    def open(self, name: str) -> Iterator[int]:
+        """A file that the first rank has begun in the folder, open inside.
 
         Raises:
             RankMissingError: Another rank has called the save off.
@@ -75,8 +77,10 @@ class Turn:
                 path=str(self.target.path),
                 hint="Save to a file system that all of them share. Nothing was changed.",
             ) from None
-        self.stack.callback(os.close, fd)
-        return fd
+        try:
+            yield fd
+        finally:
+            os.close(fd)
 
     def by_rank(self, warnings: dict[int, list[str]]) -> list[str]:
         """What ranks have to tell, each with who does where not all do."""
