@@ -296,7 +296,7 @@ class RankedModel(ModelHandle):
         module: What this process has there, where it is one of the ranks.
     """
 
-    __slots__ = ("module", "ranks")
+    __slots__ = ("ranks",)
 
     def __init__(self, ranks: Ranks, name: str, module: nn.Module | None) -> None:
         self.ranks = ranks

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 from nnwidgets.introspect.safe_access.objects import is_a, is_module
 
 if TYPE_CHECKING:
+    from torch import nn
+
     from nnwidgets.introspect.module_tree.nodes import ModuleTree
 
 P = ParamSpec("P")
@@ -39,10 +41,12 @@ class ModelHandle(Handle):
 
     Attributes:
         name: What the model is called where it is.
+        module: What this process has of it, where it is one of those that have it.
     """
 
-    __slots__ = ("name",)
+    __slots__ = ("module", "name")
     name: str
+    module: nn.Module | None
 
     def tree_within(self, seconds: float) -> ModuleTree:
         """Its tree, for what is being typed.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -178,7 +177,8 @@ def _run_code(request: Request) -> Answer:
     name, before, model = command.model, "", command.model
     if not request.is_here:  # the code is for the ranks
         name = request.model.name
-        model = re.sub(rf"\.{name}$", f'["{name}"]', model)
+        ranks = model.removesuffix(f".{name}")
+        model = model if ranks == model else f'{ranks}["{name}"]'
     elif not _is_dotted(name):
         name = free_name(namespace)
         before = f"{name} = {command.model}\n"
@@ -214,8 +214,8 @@ def _is_dotted(name: str) -> bool:
 
 
 def _complete_code(typed: TypedLine) -> Iterator[Candidate]:
-    if len(typed.words) == 1 and typed.model is not None:
-        known = edit.history(typed.model)
+    if len(typed.words) == 1 and typed.module is not None:  # ranks would be waited for, or asked by one of them alone
+        known = edit.history(typed.module)
         numbers = range(1, len(known.changes) + len(known.undone) + 1)
         yield from (Candidate(str(number), "value") for number in numbers)
 

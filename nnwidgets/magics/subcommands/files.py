@@ -228,7 +228,9 @@ def _resolve_optimizer(command: Command, value: Any, namespace: Mapping[str, Any
     if not command.optimizer:
         return None
     if is_a(value, ModelHandle):
-        return command.optimizer  # refused, with why
+        if value.module is None:
+            return command.optimizer  # refused, with why
+        value = value.module
     known = optimizers_in(namespace, value) if is_module(value) else {}
     found = resolve(command.optimizer, namespace, among=known, kind="optimizer")
     if not is_a(found, Optimizer):
