@@ -210,8 +210,11 @@ def need_whole_job(here: Replies) -> None:
     world_size = max(int(each.get("world_size", 1)) for each in here.values())
     others = tuple(rank for rank in range(world_size) if rank not in here)
     if others:
+        names = rank_names(others)
         raise RankMissingError(
-            f"Every rank is needed; not asked of {world_size}: {rank_names(others)}. Nothing was done.",
+            f"Every rank is needed, and {names} of the {world_size} isn't asked. Nothing was done."
+            if len(others) == 1
+            else f"Every rank is needed, and {names} of the {world_size} aren't asked. Nothing was done.",
             ranks=others,
             hint="Give ranks() all of them.",
         )

@@ -90,7 +90,9 @@ def prepare(module: nn.Module, body: Mapping[str, Any]) -> Said:
     log = log_of(module)
     if log.held is not None and log.held.by != held.by and log.held.is_awaited:
         raise InvalidTargetError(
-            "Another notebook is about to change this model. Nothing was changed.", hint="Try again when it has."
+            "Another notebook, or this one before its kernel was restarted, is about to change this model. Nothing was "
+            "changed.",
+            hint="Try again a little later.",
         )
     log.held = None  # whoever prepared that one has forgotten it
     with agreed_by(held):

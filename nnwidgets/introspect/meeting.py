@@ -174,9 +174,7 @@ class Meeting:
             )
         if decided.startswith(_REFUSED):
             rank, _, why = json.loads(decided.removeprefix(_REFUSED))
-            why = inert(why, 400)
-            said = why if why.endswith((".", "…")) else f"{why}."
-            return RankMissingError(f"Rank {rank} can't do it: {said} {nothing}", ranks=(rank,))
+            return RankMissingError(f"Rank {rank} can't do it: {inert(why, 400)} {nothing}", ranks=(rank,))
         missing = tuple(int(rank) for rank in decided.removeprefix(_OFF).split())
         if self._me in missing:
             return RankMissingError(
@@ -225,11 +223,17 @@ class Meeting:
 
 
 def words_of(error: BaseException) -> str:
-    """What an error says, and what to do, as other ranks are told it; whether anything was changed they know."""
-    if not isinstance(error, NNWidgetsError):
-        return f"{type(error).__name__}: {error}"
-    hint = error.hint if type(error.hint) is str else ""
-    return f"{error.message} {hint}".replace(" Nothing was changed.", "").strip()
+    """What an error says, and what to do, as other ranks are told it; whether anything was changed they know.
+
+    Example:
+        >>> words_of(KeyError("step")), words_of(KeyboardInterrupt())
+        ("KeyError: 'step'.", 'KeyboardInterrupt.')
+    """
+    said = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+    if isinstance(error, NNWidgetsError):
+        hint = error.hint if type(error.hint) is str else ""
+        said = f"{error.message} {hint}".replace(" Nothing was changed.", "").strip()
+    return said if said.endswith((".", "…")) else f"{said}."
 
 
 def wait_for(store: Any, key: str, deadline: float) -> bytes | None:

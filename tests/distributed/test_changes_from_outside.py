@@ -181,7 +181,7 @@ def test_of_two_notebooks_that_change_a_model_at_once_the_second_is_refused(nets
             if request["body"]["ask"] == "renew":
                 with monkeypatch.context() as other:
                     other.setattr(changes, "_OWN", "another")
-                    with pytest.raises(nnw.InvalidTargetError, match="Another notebook is about to change"):
+                    with pytest.raises(nnw.InvalidTargetError, match="is about to change this model"):
                         nnw.assign(nnw.ranks(RanksHere(nets), timeout=60.0)[NAME], "0.bias", 3.0)
                     told.append(request["id"])
             return super().call(request, ranks, deadline)

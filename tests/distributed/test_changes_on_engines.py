@@ -107,7 +107,7 @@ def a_model_in_pieces_is_changed_as_the_whole_is(engines):
     is_filed_and_previewed(net, view, after)
     few = nnw.ranks(engines[:2], timeout=60.0)["net"]
     for call in (nnw.undo, lambda net: nnw.save(net, "few/")):
-        with pytest.raises(nnw.RankMissingError, match=r"rank is needed; not asked of 3: rank 2\. Nothing was done"):
+        with pytest.raises(nnw.RankMissingError, match=r"needed, and rank 2 of the 3 isn't asked\. Nothing was done"):
             call(few)
     assert of_each(view, "bits(net)") == after
     view.execute("dist.destroy_process_group()", block=True)

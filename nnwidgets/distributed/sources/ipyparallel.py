@@ -60,7 +60,7 @@ class EngineSource:
         beside.start()
         left = {engine for engine in engines if engine not in gone and engine not in doors}
         asked: dict[int, Any] = {}
-        is_failed = "patience" not in request["body"]
+        may_shorten = "patience" in request["body"]
         while left and time.monotonic() < deadline:
             self._learn()
             for engine in left & known.keys():
@@ -72,8 +72,8 @@ class EngineSource:
                 elif asked[engine].ready():
                     answers[engine] = _taken(asked[engine])
             left -= answers.keys()
-            if not is_failed and any(_has_failed(answer) for answer in answers.values()):
-                is_failed, deadline = True, min(deadline, time.monotonic() + request["body"]["patience"])
+            if may_shorten and any(_has_failed(answer) for answer in answers.values()):
+                may_shorten, deadline = False, min(deadline, time.monotonic() + request["body"]["patience"])
             time.sleep(_PAUSE)
         beside.join()
         answers |= dict.fromkeys(gone, _DEAD)

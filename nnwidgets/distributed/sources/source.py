@@ -93,26 +93,28 @@ def refusal(
         >>> said = {"code": "save", "message": "There is no space.", "hint": "", "path": None}
         >>> refusal({0: said, 1: said}, {}, is_all=True)
         SaveError('There is no space.')
+        >>> print(refusal({0: said | {"message": ""}, 1: said}, {}, is_all=False).message)
+        Not every rank can answer. rank 1: There is no space.
     """
     by_text: dict[str, list[int]] = {}
     for rank, error in refused.items():
         by_text.setdefault(inert(str(error["message"]), _MOST_TEXT), []).append(rank)
     # Others repeat what one of them has told them.
-    causes = {
-        text: ranks for text, ranks in by_text.items() if not any(each in text for each in by_text.keys() - {text})
-    }
+    texts = by_text.keys() - {""}
+    causes = {text: by_text[text] for text in by_text if text and not any(each in text for each in texts - {text})}
+    causes = causes or by_text
     if len(causes) == 1 and is_all:
         ((rank, *_),) = causes.values()
         first = refused[rank]
         if first["code"] in _KINDS:
-            hint = _advised(str(first.get("hint") or ""))
+            hint = _with_advice(str(first.get("hint") or ""))
             return _KINDS[first["code"]](str(first["message"]), path=first.get("path"), hint=hint)
     why = "; ".join(f"{rank_names(ranks)}: {text}" for text, ranks in causes.items())
     why = why or " ".join(each.told(rank, ()) for rank, each in missing.items())
     return RankMissingError(f"Not every rank can answer. {why}", ranks=tuple(refused or missing))
 
 
-def _advised(hint: str) -> str:
+def _with_advice(hint: str) -> str:
     """A hint as it was before it was sent: with its advice."""
     for advice in Advice:
         before, found, after = hint.partition(advice.value)

@@ -32,7 +32,7 @@ class Applier:
 
     Args:
         module: The model.
-        candidates: They.
+        candidates: Those that were compared.
         target: What those of their fills are for that have no target of their own.
     """
 

@@ -59,11 +59,11 @@ class SwappedMemory:
 
         Who reads them in another thread is given their own, as is said in `own_values`; who writes or runs them waits.
         """
-        with exclude_others(id(tensor) for tensor, _ in self._own), self._laid():
+        with exclude_others(id(tensor) for tensor, _ in self._own), self._swap():
             yield
 
     @contextmanager
-    def _laid(self) -> Iterator[None]:
+    def _swap(self) -> Iterator[None]:
         keepers = [(tensor, _keep_version(tensor)) for tensor, _ in self._own]
         aside: list[int] = []
 
