@@ -18,7 +18,7 @@ from nnwidgets.distributed.merging import change_json
 from nnwidgets.distributed.merging.plans_and_diffs import report_of
 from nnwidgets.distributed.merging.tensors import WholeTensors
 from nnwidgets.distributed.sources.at_work import ask_long
-from nnwidgets.distributed.sources.source import Missing
+from nnwidgets.distributed.sources.source import Missing, Replies, why_missing
 from nnwidgets.edit import Change, apply, assign, freeze, init, redo, undo, unfreeze
 from nnwidgets.edit.change import Make, Numbers, Statistics
 from nnwidgets.edit.log import FEW
@@ -84,8 +84,6 @@ class Asks(Protocol):
         """Ask; as `Ranks.ask` does, it raises where a rank says that it can't."""
 
 
-Replies = Mapping[int, Mapping[str, Any]]
-
 _OWN = secrets.token_hex(4)
 """What tells this notebook's changes from those of another that asks the same ranks."""
 
@@ -130,7 +128,7 @@ def change_from_here(
         raise
     try:
         _, missing = ask("commit", change={"number": number, "within": seconds})
-        lost, why = tuple(missing), " ".join(each.told(rank, ()) for rank, each in missing.items())
+        lost, why = tuple(missing), why_missing(missing)
     except RankMissingError as error:
         lost, why = error.ranks, str(error)
     except BaseException:
@@ -201,8 +199,8 @@ def _known(statistics: Statistics) -> Make:
 
 def _need_all(missing: Mapping[int, Missing]) -> None:
     if missing:
-        why = " ".join(each.told(rank, ()) for rank, each in missing.items())
-        raise RankMissingError(f"A change needs every rank, and nothing was changed. {why}", ranks=tuple(missing))
+        why = f"A change needs every rank, and nothing was changed. {why_missing(missing)}"
+        raise RankMissingError(why, ranks=tuple(missing))
 
 
 def need_whole_job(here: Replies) -> None:

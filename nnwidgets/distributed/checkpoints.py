@@ -14,13 +14,14 @@ from nnwidgets.checkpoint import SaveReport, diff, plan, save
 from nnwidgets.checkpoint.diffing.diff import Sums, diff_with_sums
 from nnwidgets.checkpoint.formats.paths import check_path
 from nnwidgets.checkpoint.saving.here import Request, save_here
+from nnwidgets.checkpoint.saving.over_ranks.report_json import report_to_json
 from nnwidgets.checkpoint.saving.over_ranks.save_together import ranks_of, save_together
 from nnwidgets.distributed.changes import Asks, need_whole_job, refuse_what_is_here, with_path
 from nnwidgets.distributed.inputs import from_json, to_json
 from nnwidgets.distributed.merging import plans_and_diffs
 from nnwidgets.distributed.shares import place_in_group
 from nnwidgets.distributed.sources.at_work import ask_long, beat
-from nnwidgets.distributed.sources.source import Missing
+from nnwidgets.distributed.sources.source import why_missing
 from nnwidgets.errors import InvalidTargetError, RankMissingError
 from nnwidgets.introspect.safe_access.scan import read
 from nnwidgets.introspect.tracing.inputs import device_of
@@ -65,7 +66,7 @@ def ask_file(ask: Asks, function: str, arguments: tuple[Any, ...], options: Mapp
     if function == "diff" and replies:
         return plans_and_diffs.merged_diffs(replies, tuple(missing))
     if missing:
-        why = _why(missing)
+        why = why_missing(missing)
         told = f"No rank has compared anything. {why}" if function == "diff" else f"A plan needs every rank. {why}"
         raise RankMissingError(told, ranks=tuple(missing))
     return plans_and_diffs.merged_plans({rank: plans_and_diffs.plan_from_json(each) for rank, each in replies.items()})
@@ -118,7 +119,9 @@ def _ask_save(ask: Asks, arguments: tuple[Any, ...], options: Mapping[str, Any],
     made = to_json(((_path_there(given.pop("path")),), given), "save")
     here, missing = ask("here")
     if missing:
-        raise RankMissingError(f"A save needs every rank, and nothing was saved. {_why(missing)}", ranks=tuple(missing))
+        raise RankMissingError(
+            f"A save needs every rank, and nothing was saved. {why_missing(missing)}", ranks=tuple(missing)
+        )
     need_whole_job(here)
     if len(here) > 1 and all(each["world_size"] == 1 for each in here.values()):
         raise InvalidTargetError(
@@ -140,7 +143,7 @@ def _ask_save(ask: Asks, arguments: tuple[Any, ...], options: Mapping[str, Any],
 def save_part(module: nn.Module, body: Mapping[str, Any]) -> Said:
     """Save this rank's part, as all ranks are asked to now."""
     (path, *_), options = _given(module, body)
-    return plans_and_diffs.save_to_json(_save_with_others(module, (path,), options, float(body.get("patience", 0.0))))
+    return report_to_json(_save_with_others(module, (path,), options, float(body.get("patience", 0.0))))
 
 
 def _save_with_others(
@@ -179,10 +182,6 @@ def _path_there(path: Any) -> Any:
     place, text = check_path(path), os.fsdecode(path)
     # What ends in a slash is a folder, which an absolute path wouldn't tell.
     return f"{place.absolute()}{os.sep if text.endswith(os.sep) else ''}" if place.parent.is_dir() else text
-
-
-def _why(missing: Mapping[int, Missing]) -> str:
-    return " ".join(each.told(rank, ()) for rank, each in missing.items())
 
 
 def _given(module: nn.Module, body: Mapping[str, Any]) -> tuple[Any, dict[str, Any]]:

@@ -26,7 +26,7 @@ from nnwidgets.distributed.serving.door import Door
 from nnwidgets.distributed.sources.ipyparallel import EngineSource, is_ipyparallel
 from nnwidgets.distributed.sources.process_group import ProcessGroupSource
 from nnwidgets.distributed.sources.side_door import DoorSource, Way, source_at
-from nnwidgets.distributed.sources.source import Answers, Missing, Source, refusal
+from nnwidgets.distributed.sources.source import Answers, Missing, Replies, Source, refusal, why_missing
 from nnwidgets.distributed.status import RankStatus, status_of
 from nnwidgets.edit import History
 from nnwidgets.errors import InvalidTargetError, NNWidgetsError, RankMissingError
@@ -43,8 +43,6 @@ from nnwidgets.introspect.tracing.trace_record import Trace
 
 _NUMBERS = itertools.count()
 _IDS = itertools.count(1)
-
-Replies = dict[int, Mapping[str, Any]]
 
 
 def ranks(source: Any = None, *, timeout: float = 5.0, token: str | None = None) -> Ranks:
@@ -219,7 +217,7 @@ class Ranks(Handles):
         request = {"v": 1, "id": str(next(_IDS)), "kind": "rank", "body": dict(body)}
         deadline = time.monotonic() + (self.timeout if seconds is None else seconds)
         answers = self._told_where(self._source.call(request, None, deadline))
-        replies: Replies = {}
+        replies: dict[int, Mapping[str, Any]] = {}
         missing: dict[int, Missing] = {}
         refused: dict[int, Mapping[str, Any]] = {}
         for rank, reply in answers.items():
@@ -378,8 +376,7 @@ class RankedModel(ModelHandle):
 
     def _need_all(self, missing: Mapping[int, Missing]) -> None:
         if missing:
-            why = " ".join(each.told(rank, ()) for rank, each in missing.items())
-            raise RankMissingError(f"A forward needs every rank. {why}", ranks=tuple(missing))
+            raise RankMissingError(f"A forward needs every rank. {why_missing(missing)}", ranks=tuple(missing))
 
     def _tree(self) -> ModuleTree:
         return self.read().tree

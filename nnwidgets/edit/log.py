@@ -74,7 +74,7 @@ class Log:
 
     @property
     def lock(self) -> AbstractContextManager[int]:
-        """Held, alone or with tensors of the model, by whoever reads or changes the history."""
+        """Held, alone or with tensors of the model, by whoever changes the history; who reads it waits for nobody."""
         return self.lock_over(())
 
     def lock_over(self, tensors: Iterable[Any]) -> AbstractContextManager[int]:

@@ -5,17 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from itertools import chain
-from typing import Any
 
 from nnwidgets.distributed.merging.trees import NOWHERE, disagreements
+from nnwidgets.distributed.sources.source import Replies
 from nnwidgets.formatting import counted, inert, rank_names, short_bytes
 from nnwidgets.introspect.checks.findings import SingleFinding, findings, worst_first
 from nnwidgets.introspect.records import Finding, Severity
 
 _UNEVEN = 1.5
-
-Replies = Mapping[int, Mapping[str, Any]]
-"""By rank, what `answering.answer` says of ``"check"``."""
 
 _Over = tuple[tuple[int, ...], SingleFinding]
 """What a look at several ranks finds, with the ranks that it is of."""
@@ -25,7 +22,7 @@ def merged(replies: Replies, name: str) -> tuple[Finding, ...]:
     """Make one list of findings of all ranks, the worst first.
 
     Args:
-        replies: Of the ranks that answered.
+        replies: Of the ranks that answered, what `answering.answer` says of ``"check"``.
         name: The variable that the model is in, for the fixes.
     """
     alike: dict[Finding, list[int]] = {}

@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 from nnwidgets.checkpoint import Changed, LoadPlan, LoadReport, PlanEntry, SaveReport, StateDiff
 from nnwidgets.checkpoint.diffing.diff import Sums
 from nnwidgets.checkpoint.records import Conversion, StateDictEntry, Suggestion
+from nnwidgets.checkpoint.saving.over_ranks.report_json import report_from_json
 from nnwidgets.edit import Change
-from nnwidgets.edit.code import Recipe
 from nnwidgets.formatting import rank_names
 
 Json = Mapping[str, Any]
@@ -97,32 +97,15 @@ def report_of(said: Mapping[int, Json], change: Change) -> LoadReport:
     )
 
 
-def save_to_json(report: SaveReport) -> dict[str, Any]:
-    """A report as JSON, with its code."""
-    recipes = [[list(each.lines), list(each.imports)] for each in report._recipes or ()]  # noqa: SLF001 - its text
-    return {**report.to_dict(), "recipes": recipes}
-
-
 def save_report_of(said: Mapping[int, Json], warnings: Sequence[str]) -> SaveReport:
     """One report of what all ranks saved, who all have the same.
 
     Args:
-        said: What each rank's `save_to_json` gave.
+        said: What each rank's `report_to_json` gave.
         warnings: More of them.
     """
-    about = {**said[min(said)]}
-    save, load = (Recipe(tuple(lines), tuple(imports)) for lines, imports in about.pop("recipes"))
-    return SaveReport(
-        **{
-            **about,
-            "paths": tuple(about["paths"]),
-            "size_bytes": int(about["size_bytes"]),
-            "warnings": (*about["warnings"], *warnings),
-            "ties": tuple(map(tuple, about["ties"])),
-            "ranks": tuple(about["ranks"]),
-            "_recipes": (save, load),
-        }
-    )
+    first = said[min(said)]
+    return report_from_json(first, warnings=(*first["warnings"], *warnings))
 
 
 class _Part(NamedTuple):

@@ -9,11 +9,10 @@ from typing import Any
 import torch
 
 from nnwidgets.distributed.merging.stats import MAX, MEAN, MIN, NORM, MergedStats, OnRequest, StatsRows
+from nnwidgets.distributed.sources.source import Replies
 from nnwidgets.formatting import counted
 from nnwidgets.introspect.records import RankStats, TensorEntry, TensorStats
 from nnwidgets.introspect.stats_table import StatsRow, row_of
-
-Replies = Mapping[int, Mapping[str, Any]]
 
 _COUNTED = [0, 2, 3]
 _NUMBERS = [MIN, MAX, MEAN, NORM]

@@ -8,7 +8,7 @@ from types import MappingProxyType
 from typing import Any
 
 from nnwidgets.distributed.merging.tree_json import frozen
-from nnwidgets.distributed.sources.source import Missing
+from nnwidgets.distributed.sources.source import Missing, why_missing
 from nnwidgets.formatting import rank_names
 from nnwidgets.introspect.records import TraceCall, TraceEdge, TraceOperator
 from nnwidgets.introspect.tracing.trace_record import RankTrace, Trace
@@ -80,7 +80,7 @@ def _told(broken: Trace, failed: Mapping[int, Trace], missing: Mapping[int, Miss
     after = [rank for rank in failed if rank not in alike]
     said = f"{broken.error} (on {rank_names(alike)})"
     said += f"; {rank_names(after)} failed after that, by_rank tells how" if after else ""
-    waiting = " ".join(each.told(rank, ()) for rank, each in missing.items())
+    waiting = why_missing(missing)
     return f"{said}. {waiting} {_STILL_THERE}" if waiting else said
 
 

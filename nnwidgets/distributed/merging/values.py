@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, NamedTuple
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
 
 import torch
 
 from nnwidgets.distributed.merging.tensors import why_none
+from nnwidgets.distributed.sources.source import Replies
 from nnwidgets.introspect.heatmap.matrix_view import matrix_shape
 from nnwidgets.introspect.heatmap.window import Box, Window, float32_bytes, full_colour
-
-Replies = Mapping[int, Mapping[str, Any]]
 
 _MOST_BOXES = 256
 UNKNOWN = "–"

@@ -17,7 +17,7 @@ from typing import Any, Self
 import torch.distributed as dist
 from torch.distributed.distributed_c10d import PrefixStore, _get_default_store
 
-from nnwidgets.distributed.sources.source import Missing
+from nnwidgets.distributed.sources.source import Missing, Replies
 
 LONGEST = 600.0
 """Seconds beyond the timeout that a rank is waited for of which nothing is known, not even by other ranks."""
@@ -100,9 +100,6 @@ def _store_of(number: str) -> Any:
     if not dist.is_available() or not dist.is_initialized():
         return None
     return PrefixStore(f"nnwidgets/at work/{number}", _get_default_store())
-
-
-Replies = Mapping[int, Mapping[str, Any]]
 
 
 def ask_long(

@@ -64,6 +64,15 @@ Answers = Mapping[int, "Mapping[str, Any] | Missing"]
 """By rank: a reply of the wire, as `nnwidgets.handle` gives it, or what stands for one that didn't come."""
 
 
+Replies = Mapping[int, Mapping[str, Any]]
+"""By rank, what was said by those that answered."""
+
+
+def why_missing(missing: Mapping[int, Missing]) -> str:
+    """What became of ranks that gave no answer, a sentence for each."""
+    return " ".join(each.told(rank, ()) for rank, each in missing.items())
+
+
 class Source(Protocol):
     """Ranks that can be asked. An adapter for another engine is any object with this method."""
 
@@ -110,7 +119,7 @@ def refusal(
             hint = _with_advice(str(first.get("hint") or ""))
             return _KINDS[first["code"]](str(first["message"]), path=first.get("path"), hint=hint)
     why = "; ".join(f"{rank_names(ranks)}: {text}" for text, ranks in causes.items())
-    why = why or " ".join(each.told(rank, ()) for rank, each in missing.items())
+    why = why or why_missing(missing)
     return RankMissingError(f"Not every rank can answer. {why}", ranks=tuple(refused or missing))
 
 

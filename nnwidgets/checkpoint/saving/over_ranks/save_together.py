@@ -14,6 +14,7 @@ import torch.distributed as dist
 from nnwidgets.checkpoint.progress import Progress
 from nnwidgets.checkpoint.records import SaveReport
 from nnwidgets.checkpoint.saving.here import Gathered, Request, edits_locked, gathered, recipe_facts, save_here
+from nnwidgets.checkpoint.saving.over_ranks.report_json import report_from_json, report_to_json
 from nnwidgets.checkpoint.saving.over_ranks.save_folder import save_folder
 from nnwidgets.checkpoint.saving.over_ranks.save_slices import save_slices
 from nnwidgets.checkpoint.saving.over_ranks.shares import digest_of_text, is_spread
@@ -23,7 +24,6 @@ from nnwidgets.checkpoint.saving.shards import check_free
 from nnwidgets.checkpoint.saving.target import Target, target_of
 from nnwidgets.checkpoint.writing.atomic_file import TargetDirectory, as_save_error
 from nnwidgets.checkpoint.writing.tensors_to_save import TensorToSave, contents_of
-from nnwidgets.edit.code import Recipe
 from nnwidgets.errors import SaveError
 from nnwidgets.formatting import counted, rank_names
 from nnwidgets.introspect.meeting import PATIENCE, Meeting, Words, words_of
@@ -118,6 +118,11 @@ def _check_free(target: Target, *, overwrite: bool) -> None:
 
 def _saved(asked: Request, target: Target, steps: Steps) -> SaveReport:
     given = gathered(asked)
+    return report_from_json(_told(asked, given, target, steps), seconds=0.0, optimizer=given.optimizer)
+
+
+def _told(asked: Request, given: Gathered, target: Target, steps: Steps) -> dict[str, Any]:
+    """The report, as all ranks are told it."""
     contents = contents_of(given.content, takes_parts=True)
     facts = recipe_facts(asked, given.state, target)
     if not is_spread(each for _, each in contents.named if type(each) is TensorToSave):
@@ -134,19 +139,20 @@ def _saved(asked: Request, target: Target, steps: Steps) -> SaveReport:
     with ExitStack() as stack, steps, as_save_error(target.path):
         turn = Turn(asked, target, given, contents, replace(facts, is_spread=True), steps, stack)
         if target.format == "sharded" and asked.shard_size is None:
-            return _report(save_folder(turn), given)
-        return _report(save_slices(turn), given)
+            return save_folder(turn)
+        return save_slices(turn)
 
 
-def _by_the_first(asked: Request, given: Gathered, does: str, steps: Steps) -> SaveReport:
+def _by_the_first(asked: Request, given: Gathered, does: str, steps: Steps) -> dict[str, Any]:
     """Where every rank has all of it, one saves it, and all have the report."""
     steps.compare(does)
     if steps.is_first:
         steps.settle()
         with steps.telling(), steps.at_work():
             report = save_here(replace(asked, progress=_beating(asked.progress, steps)), given.state)
-        steps.end(_told(report))
-    return _report(steps.hear_end(), given)
+        steps.end(report_to_json(report))
+    found: dict[str, Any] = steps.hear_end()
+    return found
 
 
 def _beating(progress: Progress | None, steps: Steps) -> Progress:
@@ -158,29 +164,3 @@ def _beating(progress: Progress | None, steps: Steps) -> Progress:
             steps.call(progress, done, total)
 
     return told
-
-
-def _told(report: SaveReport) -> dict[str, Any]:
-    """A report as JSON."""
-    made = {name: getattr(report, name) for name in _FIELDS}
-    made["recipes"] = [[each.lines, each.imports] for each in report._recipes or ()]  # noqa: SLF001 - its text
-    return made
-
-
-def _report(told: dict[str, Any], given: Gathered) -> SaveReport:
-    save, load = (Recipe(tuple(lines), tuple(imports)) for lines, imports in told["recipes"])
-    return SaveReport(
-        paths=tuple(told["paths"]),
-        n_tensors=told["n_tensors"],
-        size_bytes=told["size_bytes"],
-        digest=told["digest"],
-        verified=told["verified"],
-        seconds=0.0,
-        warnings=tuple(told["warnings"]),
-        optimizer=given.optimizer,
-        ties=tuple((name, of) for name, of in told["ties"]),
-        _recipes=(save, load),
-    )
-
-
-_FIELDS = ("paths", "n_tensors", "size_bytes", "digest", "verified", "warnings", "ties")
