@@ -78,7 +78,7 @@ def save_folder(turn: Turn) -> dict[str, Any]:
     steps.say("written", {"parts": parts, "rest": rest, "digests": digests, "warnings": versions.warnings()})
     if steps.is_first:
         _give_names(turn, folder, temps, shares, paths)
-    return turn.ended()
+    return steps.hear_end()
 
 
 def _give_names(

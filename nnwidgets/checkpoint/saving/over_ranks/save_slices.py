@@ -109,7 +109,7 @@ def save_slices(turn: Turn) -> dict[str, Any]:
     steps.say("sums", sums)
     if steps.is_first:
         _give_names(turn, folder, temps, files, written)
-    return turn.ended()
+    return steps.hear_end()
 
 
 def _removed(shares: Sequence[Share]) -> dict[str, str]:

@@ -151,8 +151,7 @@ def _by_the_first(asked: Request, given: Gathered, does: str, steps: Steps) -> d
         with steps.telling(), steps.at_work():
             report = save_here(replace(asked, progress=_beating(asked.progress, steps)), given.state)
         steps.end(report_to_json(report))
-    found: dict[str, Any] = steps.hear_end()
-    return found
+    return steps.hear_end()
 
 
 def _beating(progress: Progress | None, steps: Steps) -> Progress:

@@ -194,13 +194,13 @@ class Steps:
                 self.end({"error": words_of(error), "is_sure": isinstance(error, Exception)})
             raise
 
-    def hear_end(self) -> Any:
-        """What the first rank says of how it ended.
+    def hear_end(self) -> dict[str, Any]:
+        """The report, as JSON, as the first rank tells it to all.
 
         Raises:
             RankMissingError: It couldn't do it, or was lost.
         """
-        found = self.hear("end")
+        found: dict[str, Any] = self.hear("end")
         if "error" in found:
             if not found["is_sure"]:  # interrupted, perhaps when the files had their names already
                 self._is_over = True

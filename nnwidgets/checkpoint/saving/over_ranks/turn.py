@@ -91,15 +91,6 @@ class Turn:
         n = len(self.steps.ranks)
         return [text if len(ranks) == n else f"{counted(len(ranks), 'rank')}: {text}" for text, ranks in made.items()]
 
-    def ended(self) -> dict[str, Any]:
-        """The report, as JSON, as all ranks are told it.
-
-        Raises:
-            RankMissingError: The first rank couldn't do it, or was lost.
-        """
-        found: dict[str, Any] = self.steps.hear_end()
-        return found
-
     def told(self, recipes: tuple[Recipe, Recipe], **about: Any) -> dict[str, Any]:
         """A report as JSON, for all ranks."""
         return {
