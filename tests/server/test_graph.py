@@ -64,6 +64,16 @@ def test_a_node_tells_of_all_that_it_stands_for(view):
     assert (block["path"], block["class_name"], block["n_calls"]) == ("1", "Block", 3)
 
 
+def test_a_parameter_that_repeats_share_counts_once():
+    blocks = [Block() for _ in range(4)]
+    for block in blocks[1:]:
+        block.inner.weight = blocks[0].inner.weight
+    view = view_of(nn.Sequential(line(), *blocks, line()), torch.randn(2, 4))
+    block = node_of(asked(view, "graph", opened=[]), "1 … 4")
+    assert block["n_params"] == sum(p.numel() for p in nn.ModuleList(blocks).parameters())
+    view.close()
+
+
 def test_what_a_module_is_in_is_opened_to_show_it(view):
     found = asked(view, "graph", opened=[], show="7.inner")
     assert found["nodes"][found["shown"]]["name"] == "inner"
@@ -79,6 +89,15 @@ def unlike(n):
     """A net of so many layers, no two alike."""
     lengths = (at % 23 + 1 for at in range(n))
     return nn.Sequential(*(nn.Sequential(nn.ReLU(), *map(nn.Dropout, [0.0] * length)) for length in lengths))
+
+
+def test_a_range_goes_to_the_last_of_those_that_are_one():
+    view = view_of(nn.Sequential(*unlike(150), *(nn.Tanh() for _ in range(50))), torch.ones(1))
+    last = asked(view, "graph", opened=[])["nodes"][-2]
+    assert (last["kind"], last["name"]) == ("range", "100 … 199")
+    calls = [int(call.path.partition(".")[0]) for call in view._session.trace.calls if call.path]
+    assert last["n_calls"] == sum(at >= 100 for at in calls)
+    view.close()
 
 
 def dense(n):
@@ -110,6 +129,7 @@ def test_of_any_model_there_are_few_nodes_and_bytes_and_the_last_call_can_be_see
         reply = asked(view, "graph", opened=opened)
         assert len(reply["nodes"]) <= 400
         assert len(json.dumps(reply)) <= 64_000
+        assert reply["n_closed"] == len(set(opened) - set(reply["opened"]))
         closed = [node["key"] for node in reply["nodes"] if node.get("can_open") and not node.get("is_open")]
         opened = [*reply["opened"], *closed]
     shown = asked(view, "graph", opened=opened, show=last)

@@ -20,10 +20,10 @@ class FlowView:
     """What ran in a forward as a tree, and what repeats in it; boxes of it are known by their keys.
 
     Args:
-        calls: As in `Trace`.
-        operators: As there.
-        edges: As there.
-        failed_at: As there.
+        calls: Those of a `Trace`.
+        operators: What ran outside of its modules.
+        edges: What flowed between both.
+        failed_at: Path of the innermost module whose forward raised, or None.
         fold: Whether what repeats is shown once.
     """
 
@@ -49,9 +49,9 @@ class FlowView:
 
     def graph(self, depth: int | None) -> FlowGraph:
         """The graph as `Trace.graph` gives it."""
-        return (self.unasked() if depth is None else self._down_to(depth, None)).graph()
+        return (self.show_few() if depth is None else self._down_to(depth, None)).graph()
 
-    def unasked(self, widest: int | None = None) -> ShownNodes:
+    def show_few(self, widest: int | None = None) -> ShownNodes:
         """As deep as some sixty nodes go."""
         shown = self._down_to(1, widest)
         for limit in range(2, max(self._depths, default=0) + 2):
@@ -61,7 +61,7 @@ class FlowView:
             shown = deeper
         return shown
 
-    def shown(self, opened: Collection[str], widest: int) -> ShownNodes:
+    def show(self, opened: Collection[str], widest: int) -> ShownNodes:
         """What is shown where the boxes of these keys are open, as far as they are in others that are."""
         return ShownNodes(self._failed, self.tree, self._repeats, opened.__contains__, widest)
 
@@ -74,7 +74,7 @@ class FlowView:
         """Keys of the boxes to open, beside those that are, so that a node of the tree is shown."""
         found: list[str] = []
         while True:
-            shown = self.shown({*opened, *found}, widest)
+            shown = self.show({*opened, *found}, widest)
             node = shown.shown_as[number]
             if node < 0 or not shown.can_open[node] or shown.nodes[node].is_open or self._is_shown(shown, node, number):
                 return found

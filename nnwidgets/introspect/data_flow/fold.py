@@ -170,11 +170,16 @@ class ShownNodes:
                 if child >= behind:
                     first = firsts.get(child)
                     behind = child + (first.n * first.size if first else 1)
-                    parts.append(first.items if first else (child,))
+                    parts.append((*first.items, first.items[-1] + (first.n - 1) * first.size) if first else (child,))
             self._split(parts)
 
     def _split(self, parts: Sequence[tuple[int, ...]], around: tuple[str, ...] = ()) -> None:
-        """Have ranges of nodes be boxes, where there are more than may be in one; what is in a row stays together."""
+        """Have ranges of nodes be boxes, where there are more than may be in one; what is in a row stays together.
+
+        Args:
+            parts: The nodes of each that are shown; behind those of a row, its last.
+            around: The ranges that they are in.
+        """
         step = 1
         while self._widest is not None and len(parts) > step * self._widest:
             step *= self._widest

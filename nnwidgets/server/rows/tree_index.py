@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import accumulate, pairwise
+from itertools import accumulate, chain, pairwise
 from typing import NamedTuple
 
 from nnwidgets.errors import PathNotFoundError
@@ -334,7 +334,7 @@ class TreeIndex:
         if first not in self._totals:
             ties = {tie for member in members if (tie := self.tie_inside[member]) is not None}
             self._totals[first] = RunTotals(
-                n_params=self._n_params_of(run),
+                n_params=self.n_params_of(members if run.container is None else (run.container,)),
                 n_parameters=sum([self.n_parameters[member] for member in members]),
                 n_frozen=sum([self.n_frozen[member] for member in members]),
                 n_counted=sum([self.n_counted[member] for member in members]),
@@ -344,11 +344,12 @@ class TreeIndex:
             )
         return self._totals[first]
 
-    def _n_params_of(self, run: RowRun) -> int:
-        if run.container is not None:
-            return self.nodes[run.container].n_params
+    def n_params_of(self, numbers: Sequence[int]) -> int:
+        """Return the parameter elements in and below nodes, those of tied tensors counted once."""
+        if len(numbers) == 1:
+            return self.nodes[numbers[0]].n_params
         total, seen = 0, set()
-        for number in range(run.members[0], run.members[-1] + self.size[run.members[-1]]):
+        for number in chain.from_iterable(range(first, first + self.size[first]) for first in numbers):
             for entry in self.nodes[number].tensors:
                 if entry.role == "parameter" and entry.tie not in seen:
                     total += entry.n_elements

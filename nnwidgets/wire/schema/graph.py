@@ -81,7 +81,7 @@ class GraphReply(TypedDict):
 
     nodes: in the order they began, boxes before what is in them.
     opened: keys of the boxes that are open.
-    n_closed: how many of those asked for aren't, for the graph's size.
+    n_closed: how many of those asked for aren't.
     shown: place of the node that stands for what was to be shown, None where it wasn't called.
     failed_at, error: as in a trace.
     mermaid: the same graph as a Mermaid flowchart, which Markdown on many sites draws.

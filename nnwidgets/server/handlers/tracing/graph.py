@@ -30,27 +30,27 @@ _MOST_SUMMED = 1_000
 
 
 @handles("graph", long=True)
-def answer_graph(session: Session, body: Mapping[str, Any], _job: Job) -> GraphReply:
+def answer_graph(session: Session, body: Mapping[str, Any], job: Job) -> GraphReply:
     """Give the graph of the last trace, with these boxes open.
 
     Raises:
-        RequestError: `model-gone`, `not-traced`.
+        RequestError: `model-gone`, `not-traced`, `cancelled`.
     """
     trace, view, index = last_trace(session), session.trace_marks.flow, session.index()
     number = view.place_of(body["show"]) if "show" in body else None
-    for shown, n_closed in _smaller_and_smaller(view, body.get("opened"), number):
+    for shown, n_closed in _smaller_and_smaller(view, body.get("opened"), number, job):
         graph = shown.graph()
         error = inert(trace.error, 2_000) if trace.error is not None else None
         reply: GraphReply = {
-            "nodes": list(_nodes(index, view, shown)) if len(shown.nodes) <= _MOST_NODES else [],
-            "edges": [_edge(edge) for edge in graph.edges] if len(shown.nodes) <= _MOST_NODES else [],
+            "nodes": list(_nodes(index, view, shown)),
+            "edges": [_edge(edge) for edge in graph.edges],
             "opened": shown.opened,
             "n_closed": n_closed,
             "shown": None if number is None or shown.shown_as[number] < 0 else shown.shown_as[number],
             "failed_at": trace.failed_at,
             "error": error,
         }
-        if len(shown.nodes) <= _MOST_NODES and len(json.dumps(reply)) <= _MOST_BYTES:
+        if len(json.dumps(reply)) <= _MOST_BYTES:
             break
     if body.get("mermaid"):
         reply["mermaid"] = graph.to_mermaid()
@@ -58,24 +58,30 @@ def answer_graph(session: Session, body: Mapping[str, Any], _job: Job) -> GraphR
 
 
 def _smaller_and_smaller(
-    view: FlowView, opened: Sequence[str] | None, number: int | None
+    view: FlowView, opened: Sequence[str] | None, number: int | None, job: Job
 ) -> Iterator[tuple[ShownNodes, int]]:
-    """What is shown where these boxes are open, then with fewer of them, then with fewer nodes in each."""
+    """What is shown where these boxes are open, then with fewer of them, then with fewer nodes in each.
+
+    Beside it, how many of those asked for aren't open. What has too many nodes is left out.
+    """
     for widest in _WIDEST:
-        kept = list(opened)[-_MOST_OPENED:] if opened is not None else view.unasked(widest).opened
+        kept = list(opened)[-_MOST_OPENED:] if opened is not None else view.show_few(widest).opened
         if number is not None:
             kept += view.boxes_around(number, kept, widest)
         # What the last one is in stays open too.
         last = number if number is not None else view.first_of(kept[-1]) if kept else None
         others = [key for key in kept if last is None or not view.holds(key, last)]
+        asked = set(kept if opened is None else opened)
         n_dropped = 0
         while True:
-            dropped = set(others[:n_dropped])
-            yield view.shown({key for key in kept if key not in dropped}, widest), len(dropped)
+            job.check()
+            shown = view.show(set(kept).difference(others[:n_dropped]), widest)
+            if len(shown.nodes) <= _MOST_NODES:
+                yield shown, len(asked.difference(shown.opened))
             if n_dropped >= len(others):
                 break
             n_dropped = 2 * n_dropped or 1
-    yield view.shown((), _WIDEST[-1]), len(opened or ())
+    yield view.show((), _WIDEST[-1]), len(set(opened or ()))
 
 
 def _nodes(index: TreeIndex, view: FlowView, shown: ShownNodes) -> Iterator[GraphNode]:
@@ -129,7 +135,7 @@ def _add_figures(made: GraphNode, index: TreeIndex, calls: Sequence[TraceCall]) 
         made["flops"] = sum(call.flops or 0 for call in calls)
     places = (index.resolve(path) for path in dict.fromkeys(call.path for call in calls))
     rows = [place.row for place in places if place is not None]
-    made["n_params"] = sum(index.nodes[row].n_params for row in rows)
+    made["n_params"] = index.n_params_of(rows)
     tie = next((index.tie_inside[row] for row in rows if index.tie_inside[row]), None)
     if tie is not None:
         made["tie"] = tie
