@@ -37,6 +37,12 @@ export function insideOf(reply: GraphReply, box: number): number[] {
   return reply.nodes.flatMap(({ parent }, at) => (parent === box ? [at] : []));
 }
 
+/** Whether a node is a box, or in it. */
+export function isWithin(reply: GraphReply, at: number, box: number): boolean {
+  const parent = reply.nodes[at]?.parent;
+  return at === box || (parent !== undefined && isWithin(reply, parent, box));
+}
+
 /** The module whose node is shown for a path: its own, else the innermost that it is in; of several calls the first. */
 export function nodeOfPath(reply: GraphReply, path: string): number | null {
   let found: number | null = null;

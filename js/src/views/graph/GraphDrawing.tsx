@@ -2,12 +2,14 @@ import type { RefObject } from "preact";
 import type { GraphNode, GraphReply } from "../../protocol/messages.ts";
 import type { Line, PlacedGraph, Point, Rect } from "../../state/graph/layout.ts";
 import { HEAD } from "../../state/graph/levels.ts";
-import { describeNode, LABEL_LINE, LINE, labelOf, linesOf, PAD, usualDtype } from "./nodeText.ts";
+import { LABEL_LINE, LINE, labelOf, linesOf, PAD, usualDtype } from "./nodeText.ts";
 
 export type Colouring = "class" | "time";
 
 interface GraphDrawingProps {
   readonly reply: GraphReply;
+  /** All of each node in words. */
+  readonly words: readonly string[];
   readonly placed: PlacedGraph;
   readonly zoom: number;
   readonly colouring: Colouring;
@@ -150,7 +152,7 @@ interface NodeProps extends GraphDrawingProps {
 }
 
 /** A node or an open box: a button with a name that says all of it. */
-function Node({ node, at, colour, share, reply, placed, current, selected, lit, ...rest }: NodeProps) {
+function Node({ node, at, colour, share, words, placed, current, selected, lit, ...rest }: NodeProps) {
   const { onPoint, onSelect, onToggle } = rest;
   const { x, y, width, height } = placed.nodes[at] as Rect;
   const lines = linesOf(node);
@@ -172,7 +174,7 @@ function Node({ node, at, colour, share, reply, placed, current, selected, lit, 
       transform={`translate(${x} ${y})`}
       role="button"
       tabIndex={at === current ? 0 : -1}
-      aria-label={describeNode(reply, at)}
+      aria-label={words[at]}
       aria-expanded={node.can_open ? node.is_open === true : undefined}
       aria-pressed={node.path === undefined ? undefined : at === selected}
       onFocus={() => onPoint(at)}

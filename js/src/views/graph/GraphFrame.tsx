@@ -1,24 +1,26 @@
-import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
+import { useEffect, useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
 import { CopyButton } from "../../components/CopyButton.tsx";
 import { useRemembered } from "../../hooks/useRemembered.ts";
 import { useRowUnderPointer } from "../../hooks/useRowUnderPointer.ts";
 import { useUniqueId } from "../../hooks/useUniqueId.ts";
-import { t, tx } from "../../i18n/translate.ts";
+import { currentCatalogue, t, tx } from "../../i18n/translate.ts";
 import { countText } from "../../lib/format.ts";
 import { consumeEvent, keyOf } from "../../lib/keyEvents.ts";
 import type { GraphNode, GraphReply } from "../../protocol/messages.ts";
 import type { PlacedGraph, Rect } from "../../state/graph/layout.ts";
-import { insideOf, nextNode, nodeOfPath } from "../../state/graph/walk.ts";
+import { insideOf, isWithin, nextNode, nodeOfPath } from "../../state/graph/walk.ts";
 import { standaloneSvg } from "./exportSvg.ts";
 import { type Colouring, GraphDrawing } from "./GraphDrawing.tsx";
 import type { GraphTabProps } from "./GraphTab.tsx";
-import { describeNode, usualDtype } from "./nodeText.ts";
+import { describeNodes, usualDtype } from "./nodeText.ts";
 import { useDrag } from "./useDrag.ts";
 
 interface GraphFrameProps extends Omit<GraphTabProps, "children" | "traced"> {
   readonly reply: GraphReply;
   readonly placed: PlacedGraph;
   readonly isStale: boolean;
+  /** Keys of the boxes that are open, in the order they were opened. */
+  readonly opened: readonly string[];
   readonly onOpened: (opened: readonly string[]) => void;
   /** Opens what a module is in. */
   readonly onShow: (path: string) => void;
@@ -30,7 +32,8 @@ const LEAST_FITTED = 0.7;
 
 /** The drawing in a frame that scrolls, with what moves about in it, and what is said of the node that one is at. */
 export function GraphFrame(props: GraphFrameProps) {
-  const { client, path, name, reply, placed, isStale, alive, memory, onNavigate, onHover, onOpened, onShow } = props;
+  const { client, path, name, reply, placed, isStale, opened, alive, memory, onNavigate, onHover, onOpened, onShow } =
+    props;
   const id = useUniqueId();
   const frame = useRef<HTMLDivElement | null>(null);
   const svg = useRef<SVGSVGElement | null>(null);
@@ -44,6 +47,7 @@ export function GraphFrame(props: GraphFrameProps) {
   );
   const selected = path === "" ? null : nodeOfPath(reply, path);
   const isDrawn = selected !== null && reply.nodes[selected]?.path === path;
+  const words = useMemo(() => describeNodes(reply), [reply, currentCatalogue()]);
   const [fitted, setFitted] = useState(1);
   const scale = zoom ?? fitted;
 
@@ -122,7 +126,9 @@ export function GraphFrame(props: GraphFrameProps) {
     if (alive && box.can_open && !isStale) {
       setKey(box.key);
       entering.current = isByKey;
-      onOpened(box.is_open ? reply.opened.filter((each) => each !== box.key) : [...reply.opened, box.key]);
+      // With it what is open in it.
+      const closed = new Set(reply.nodes.flatMap(({ key }, at) => (isWithin(reply, at, to) ? [key] : [])));
+      onOpened(box.is_open ? opened.filter((each) => !closed.has(each)) : [...opened, box.key]);
     }
   };
   const select = (to: number): void => {
@@ -228,7 +234,7 @@ export function GraphFrame(props: GraphFrameProps) {
         onKeyDown={onKeyDown}
       >
         <GraphDrawing
-          {...{ reply, placed, colouring, svg, selected }}
+          {...{ reply, words, placed, colouring, svg, selected }}
           zoom={scale}
           current={current}
           lit={under === null ? null : nodeOfPath(reply, under)}
@@ -243,7 +249,7 @@ export function GraphFrame(props: GraphFrameProps) {
           onToggle={toggle}
         />
       </div>
-      <p class="nnw-graph-reading">{describeNode(reply, current)}</p>
+      <p class="nnw-graph-reading">{words[current]}</p>
       <p class="nnw-graph-tools">
         <CopyButton text={mermaid} label={t("Copy as {0}", "Mermaid")} words="Mermaid" disabled={!alive} />
         <CopyButton

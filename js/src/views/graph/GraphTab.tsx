@@ -38,6 +38,14 @@ interface Drawn {
   readonly placed: PlacedGraph;
 }
 
+/** What is asked of the graph of a trace. */
+interface Asked {
+  readonly traced: number;
+  /** In the order they were opened. */
+  readonly opened: readonly string[];
+  readonly show?: string;
+}
+
 /** Letters of the fonts that code is shown in are as wide, or less. */
 const LETTER = 6.7;
 const COMMAND = "%nn graph net X";
@@ -45,9 +53,10 @@ const COMMAND = "%nn graph net X";
 /** What flows through the last forward, as a graph whose boxes open. */
 export function GraphTab(props: WithLayout) {
   const { client, path, traced, alive, memory, loadLayout, children, onNavigate } = props;
-  const [opened, setOpened] = useRemembered<readonly string[] | null>(memory, "graph opened", null);
-  const [show, setShow] = useState<string | null>(null);
-  const body = { ...(opened === null ? {} : { opened: [...opened] }), ...(show === null ? {} : { show }) };
+  const [asked, setAsked] = useRemembered<Asked | null>(memory, "graph opened", null);
+  // Boxes of another trace have other keys.
+  const { opened, show = null } = asked?.traced === traced ? asked : {};
+  const body = { ...(opened === undefined ? {} : { opened: [...opened] }), ...(show === null ? {} : { show }) };
   const { answer, isCurrent, error, retry } = useQuery(client, "graph", body, { generation: traced, alive });
   const reply = answer?.body ?? null;
   const [drawn, setDrawn] = useState<Drawn | null>(null);
@@ -72,6 +81,8 @@ export function GraphTab(props: WithLayout) {
     };
   };
   useEffect(lay, [reply, loadLayout]);
+  const isOpen = drawn?.reply.opened ?? [];
+  const inOrder = [...new Set([...(opened ?? []).filter((key) => isOpen.includes(key)), ...isOpen])];
   const isMissing = error?.code === "not-traced";
   const wrong = isMissing ? null : (error ?? failure);
   return (
@@ -96,14 +107,9 @@ export function GraphTab(props: WithLayout) {
             {...props}
             {...drawn}
             isStale={!isCurrent || drawn.reply !== reply}
-            onOpened={(next) => {
-              setShow(null);
-              setOpened(next);
-            }}
-            onShow={(next) => {
-              setOpened(drawn.reply.opened);
-              setShow(next);
-            }}
+            opened={inOrder}
+            onOpened={(next) => setAsked({ traced, opened: next })}
+            onShow={(next) => setAsked({ traced, opened: inOrder, show: next })}
           />
         </>
       )}

@@ -80,16 +80,28 @@ function cut(text: string): string {
   return text.length <= LONGEST ? text : `${text.slice(0, half)}…${text.slice(-half)}`;
 }
 
-/** All of a node in words: what it is, what is in it, what comes in and where it goes. */
-export function describeNode(reply: GraphReply, at: number): string {
-  const node = reply.nodes[at] as GraphNode;
+/** All of each node in words: what it is, what is in it, what comes in and where it goes. */
+export function describeNodes(reply: GraphReply): string[] {
+  const comes = reply.nodes.map((): GraphEdge[] => []);
+  const goes = reply.nodes.map((): GraphEdge[] => []);
+  for (const edge of reply.edges) {
+    if (edge.source !== edge.target) {
+      comes[edge.target]?.push(edge);
+      goes[edge.source]?.push(edge);
+    }
+  }
+  return reply.nodes.map((node, at) => describeNode(reply, node, comes[at] ?? [], goes[at] ?? []));
+}
+
+function describeNode(
+  reply: GraphReply,
+  node: GraphNode,
+  comes: readonly GraphEdge[],
+  goes: readonly GraphEdge[],
+): string {
   const name = (to: number): string => reply.nodes[to]?.path ?? nameOf(reply.nodes[to] as GraphNode);
   const ends = (edges: readonly GraphEdge[], end: "source" | "target"): string =>
     edges.map((edge) => t("{0} ({1})", name(edge[end]), labelOf(edge, "").join(" · "))).join(", ");
-  const [comes, goes] = [
-    reply.edges.filter((edge) => edge.target === at && edge.source !== at),
-    reply.edges.filter((edge) => edge.source === at && edge.target !== at),
-  ];
   const { kind, n_repeats = 1, n_calls = 0, n_params = 0, seconds, flops } = node;
   return [
     [kind === "operator" ? t("operator") : "", ...linesOf({ ...node, is_open: true })].filter(Boolean).join(" "),

@@ -78,7 +78,7 @@ type TabId = "overview" | "init" | "ties" | "code" | "findings" | "trace" | "gra
 export function Inspector(props: InspectorProps) {
   const { client, path, name, onNavigate, onHover, theme, alive, handle, editing = null, touched = 0, signal } = props;
   const id = useUniqueId();
-  const traced = useTraced(client);
+  const traced = useTraced(client, editing?.memory);
   const [unannounced, setUnannounced] = useState(0);
   const generation = props.generation + unannounced;
   const asked = { generation: generation + traced + touched, alive };

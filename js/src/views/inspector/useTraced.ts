@@ -1,9 +1,11 @@
 import { useEffect, useState } from "preact/hooks";
+import type { Memory } from "../../hooks/useRemembered.ts";
 import type { Client } from "../../protocol/client.ts";
 
-/** Counts the traces that arrived since the view was opened. */
-export function useTraced(client: Client): number {
-  const [count, setCount] = useState(0);
+/** Counts the traces that arrived since the view was first opened. */
+export function useTraced(client: Client, memory?: Memory): number {
+  const [count, setCount] = useState(() => (memory?.get("traced") as number | undefined) ?? 0);
+  memory?.set("traced", count);
   useEffect(
     () =>
       client.onEvent(({ event }) => {

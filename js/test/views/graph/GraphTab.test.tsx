@@ -58,19 +58,19 @@ function graph(isOpen: boolean, change: Partial<GraphReply> = {}): GraphReply {
 
 function shown(client: TestClient, path = "") {
   const [onNavigate, onHover] = [vi.fn(), vi.fn()];
-  const view = render(
+  const memory = new Map();
+  const tab = (traced: number) => (
     <GraphTab
-      {...{ client, path, onNavigate, onHover }}
+      {...{ client, path, traced, memory, onNavigate, onHover }}
       name="net"
-      traced={0}
       alive
-      memory={new Map()}
       loadLayout={async () => layOut}
     >
       {null}
-    </GraphTab>,
+    </GraphTab>
   );
-  return { onNavigate, onHover, ...view };
+  const view = render(tab(0));
+  return { onNavigate, onHover, ...view, trace: () => view.rerender(tab(1)) };
 }
 
 const kernel = (change: Partial<GraphReply> = {}) =>
@@ -106,6 +106,35 @@ test("a double click opens a box and another closes it, and a click selects its 
   expect((await node(/Block; open/)).getAttribute("aria-expanded")).toBe("true");
   fireEvent.dblClick(await node(/Block; open/));
   await waitFor(() => expect(screen.queryByRole("button", { name: /^lin Linear/ })).toBeNull());
+});
+
+test("boxes are asked for in the order they were opened, without those in one that is closed; a trace forgets them", async () => {
+  const client = new TestClient().answer("graph", ({ opened = [] }) => {
+    const box = { kind: "module", can_open: true } as const;
+    const boxes: GraphNode[] = [
+      { ...box, key: "1", name: "first" },
+      ...(opened.includes("1") ? [{ ...box, key: "2", name: "inner", parent: 0 }] : []),
+      { ...box, key: "7", name: "last" },
+    ];
+    const nodes = boxes.map((each) => ({ ...each, ...(opened.includes(each.key) ? { is_open: true } : {}) }));
+    return { ...graph(false), nodes, edges: [], opened: nodes.flatMap((each) => (each.is_open ? [each.key] : [])) };
+  });
+  const { trace } = shown(client);
+  const asked = async (...opened: string[]) => {
+    await waitFor(() => expect(client.requests.at(-1)?.body).toEqual({ opened }));
+  };
+  fireEvent.dblClick(await node(/^last; closed/));
+  await asked("7");
+  await node(/^last; open/);
+  fireEvent.dblClick(await node(/^first; closed/));
+  await asked("7", "1");
+  fireEvent.dblClick(await node(/^inner; closed/));
+  await asked("7", "1", "2");
+  await node(/^inner; open/);
+  fireEvent.dblClick(await node(/^first; open/));
+  await asked("7");
+  trace();
+  await waitFor(() => expect(client.requests.at(-1)?.body).toEqual({}));
 });
 
 test("by keyboard one goes along edges, into a box and out of it", async () => {
