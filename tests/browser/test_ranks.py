@@ -176,7 +176,7 @@ def test_a_model_over_engines_is_looked_at_and_an_engine_dies(notebook, lab):
     expect(panel.get_by_role("button", name="Apply")).to_be_disabled()
     explorer.screenshot("ranks-dead-reinitialize")
     root.get_by_role("button", name="Checkpoints").click()
-    expect(root.get_by_role("status").filter(has_text="A change needs every rank; rank 3 is gone")).to_be_visible()
+    expect(root.get_by_role("status").filter(has_text="loading need every rank; rank 3 is gone")).to_be_visible()
     expect(root.get_by_role("button", name="Save r.net as…")).to_be_disabled()
     explorer.screenshot("ranks-dead-checkpoints")
     assert barred == []

@@ -19,11 +19,14 @@ const TABS: readonly { readonly id: Tab; readonly label: string }[] = [
 interface DetailProps {
   readonly store: CheckpointsStore;
   readonly name: string;
+  readonly isOverRanks: boolean;
   readonly alive: boolean;
+  /** Whether all that a plan and a load need is there. */
+  readonly canWork: boolean;
 }
 
 /** The file in sight: what a load would do, what is in it, how it differs. */
-export function Detail({ store, name, alive }: DetailProps) {
+export function Detail({ store, name, isOverRanks, alive, canWork }: DetailProps) {
   const id = useUniqueId();
   const list = useRef<HTMLDivElement>(null);
   const { path, tab } = store.asked;
@@ -97,8 +100,8 @@ export function Detail({ store, name, alive }: DetailProps) {
             </bdi>
           </div>
           <div class="nnw-subpanel" role="tabpanel" id={`${id}-panel`} aria-labelledby={`${id}-${tab}`}>
-            {tab === "contents" ? null : <EntryMenu store={store} alive={alive} />}
-            {tab === "plan" ? <Plan store={store} name={name} alive={alive} /> : null}
+            {tab === "contents" ? null : <EntryMenu store={store} alive={tab === "plan" ? canWork : alive} />}
+            {tab === "plan" ? <Plan {...{ store, name, isOverRanks }} alive={canWork} /> : null}
             {tab === "contents" ? <Contents store={store} alive={alive} /> : null}
             {tab === "diff" ? <Diff store={store} name={name} alive={alive} /> : null}
           </div>

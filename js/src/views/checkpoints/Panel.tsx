@@ -3,7 +3,7 @@ import { Icon } from "../../components/Icon.tsx";
 import { Note } from "../../components/Note.tsx";
 import { useChanges } from "../../hooks/useChanges.ts";
 import { type Memory, useRemembered } from "../../hooks/useRemembered.ts";
-import { t, tx } from "../../i18n/translate.ts";
+import { t, tx, word } from "../../i18n/translate.ts";
 import type { Client } from "../../protocol/client.ts";
 import type { OpenReply } from "../../protocol/messages.ts";
 import type { ChangesStore } from "../../state/changesStore.ts";
@@ -30,7 +30,7 @@ export interface PanelProps {
 
 /** Checkpoints: a folder's files on the left; what is in one, what a load would do and what differs on the right. */
 export function Panel({ client, changes, open, name, alive, memory, onClose }: PanelProps) {
-  const silent = silence(open);
+  const silent = silence(open, word("Saving and loading need every rank; {0}"));
   const isOverRanks = open.ranks !== undefined;
   const canWork = alive && silent === null;
   const store = useMemo(
@@ -104,7 +104,7 @@ export function Panel({ client, changes, open, name, alive, memory, onClose }: P
           <Files store={store} alive={alive} />
           <Header store={store} />
         </div>
-        <Detail store={store} name={name} alive={canWork} />
+        <Detail {...{ store, name, isOverRanks, alive, canWork }} />
       </div>
     </div>
   );

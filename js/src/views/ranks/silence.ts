@@ -9,6 +9,8 @@ const STATES = {
   dead: word("gone"),
 } as const;
 
+const CHANGE: string = word("A change needs every rank; {0}");
+
 /** How a rank is, and what it does, as far as that is known. */
 export function stateOf(each: RankState): string[] {
   const doing = told(each.doing);
@@ -20,10 +22,10 @@ export function rankText(each: RankState): string {
   return [t("rank {0}", each.rank), ...stateOf(each)].join(isTold(each) ? " " : ", ");
 }
 
-/** Why nothing can be changed: a rank that doesn't answer; null where all do, or there is one process. */
-export function silence({ ranks }: Pick<OpenReply, "ranks">): string | null {
+/** Why nothing can be changed, or what `why` says: a rank that doesn't answer; null where all do, or one process has all. */
+export function silence({ ranks }: Pick<OpenReply, "ranks">, why = CHANGE): string | null {
   const silent = ranks?.ranks.find(({ answered }) => !answered);
-  return silent === undefined ? null : t("A change needs every rank; {0}", rankText(silent));
+  return silent === undefined ? null : t(why, rankText(silent));
 }
 
 /** Of a silent one, what the kernel says: "hasn't answered for 5.0 s". What others are doing stands beside their state. */

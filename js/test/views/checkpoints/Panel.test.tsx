@@ -60,7 +60,7 @@ function planReply(row: PlanRow): PlanReply {
     n_renames: isLoaded ? 1 : 0,
     is_exact: false,
     is_complete: isLoaded,
-    has_optimizer: false,
+    has_optimizer: true,
     warnings: [],
     runs: [{ status: row.status, count: 1 }],
     total: 1,
@@ -298,11 +298,16 @@ test("over ranks no optimizer is offered nor a cancel, and a rank that doesn't a
   await loading();
   expect(await screen.findByText("Loading…")).toBeTruthy();
   expect(screen.queryByRole("button", { name: "Cancel" })).toBeNull();
+  expect(screen.queryByRole("checkbox", { name: "optimizer too" })).toBeNull();
   const { id } = kernel.asked("load")[0] ?? {};
   kernel.deliver({ v: 1, id, ok: false, error: { code: "rank-missing", message: "", path: null, hint: "" } });
   view.rerender(<Panel {...props} open={over({ ...rank, state: "dead", doing: "is gone", answered: false })} />);
-  expect(screen.getByText("A change needs every rank; rank 3 is gone")).toBeTruthy();
+  expect(screen.getByText("Saving and loading need every rank; rank 3 is gone")).toBeTruthy();
   for (const name of ["Save net as…", "Save", "Load all 1"]) {
     expect((await screen.findByRole("button", { name })) as HTMLButtonElement).toHaveProperty("disabled", true);
   }
+  fireEvent.click(screen.getByRole("tab", { name: "Contents" }));
+  expect(screen.getByRole("searchbox", { name: "Find tensors in the file" })).toHaveProperty("disabled", false);
+  fireEvent.click(screen.getByRole("tab", { name: "Differences" }));
+  expect(screen.getByRole("button", { name: /^Compare/ })).toHaveProperty("disabled", false);
 });

@@ -23,11 +23,13 @@ const NARROW_PX = 560;
 interface PlanProps {
   readonly store: CheckpointsStore;
   readonly name: string;
+  /** Whether ranks load it together. */
+  readonly isOverRanks: boolean;
   readonly alive: boolean;
 }
 
 /** What a load would do, tensor by tensor, problems first; and the load itself. */
-export function Plan({ store, name, alive }: PlanProps) {
+export function Plan({ store, name, isOverRanks, alive }: PlanProps) {
   const { plan, asked } = store;
   const { reply } = plan;
   const frame = useRef<HTMLDivElement>(null);
@@ -131,7 +133,7 @@ export function Plan({ store, name, alive }: PlanProps) {
               }}
             </VirtualList>
           )}
-          <LoadBar store={store} reply={reply} canLoad={canEdit && plan.isCurrent} />
+          <LoadBar {...{ store, reply, isOverRanks }} canLoad={canEdit && plan.isCurrent} />
         </>
       )}
     </div>
@@ -167,10 +169,11 @@ function Suggestions({ reply, canReset, canEdit, onAccept, onReset }: Suggestion
 interface LoadBarProps {
   readonly store: CheckpointsStore;
   readonly reply: PlanReply;
+  readonly isOverRanks: boolean;
   readonly canLoad: boolean;
 }
 
-function LoadBar({ store, reply, canLoad }: LoadBarProps) {
+function LoadBar({ store, reply, isOverRanks, canLoad }: LoadBarProps) {
   const { isStrict, withOptimizer } = store.asked;
   const isRefused = isStrict && !reply.is_complete;
   const n = reply.n_loads;
@@ -190,7 +193,7 @@ function LoadBar({ store, reply, canLoad }: LoadBarProps) {
         <input type="checkbox" checked={isStrict} onChange={(event) => store.setStrict(event.currentTarget.checked)} />
         {t("strict")}
       </label>
-      {reply.has_optimizer ? (
+      {reply.has_optimizer && !isOverRanks ? (
         <label class="nnw-check">
           <input
             type="checkbox"
