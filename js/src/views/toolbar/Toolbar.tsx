@@ -55,7 +55,7 @@ interface ToolbarProps {
 export function Toolbar(props: ToolbarProps) {
   const { open, filter, chips, problem, alive, isBusy, box, onFilter, onChip, onHelp, onPanel, onLeave, onOpen } =
     props;
-  const isThere = (of: string) => open.ranks && (of === "trace" || (of !== "table" && !open.ranks.can_change));
+  const mustRunThere = (of: string) => open.ranks && (of === "trace" || (of !== "table" && !open.ranks.can_change));
   return (
     <div class="nnw-toolbar" role="group" aria-label={t("Filter and totals")}>
       <Search
@@ -113,8 +113,8 @@ export function Toolbar(props: ToolbarProps) {
             type="button"
             class="nnw-button nnw-opener"
             aria-label={t(label)}
-            title={t(isThere(of) ? RUN_THERE : title)}
-            disabled={!alive || isThere(of)}
+            title={t(mustRunThere(of) ? RUN_THERE : title)}
+            disabled={!alive || mustRunThere(of)}
             onClick={() => onOpen(of)}
           >
             <Icon name={glyph} />
