@@ -68,7 +68,9 @@ class EngineSource:
                 if way is not None:  # it has just had time for that
                     answers.update(DoorSource({engine: way}).call(request, None, deadline))
                 elif engine not in asked:
-                    asked[engine] = client[engine].apply_async(handled, dict(request))
+                    asked[engine] = _sent(client, engine, handled, dict(request))
+                elif asked[engine] is None:
+                    answers[engine] = _DEAD
                 elif asked[engine].ready():
                     answers[engine] = _taken(asked[engine])
             left -= answers.keys()
@@ -100,8 +102,9 @@ class EngineSource:
 
     def _open(self, engines: Iterable[int]) -> None:
         for engine in engines:
-            if engine not in self._opening:
-                self._opening[engine] = self._view.client[engine].apply_async(open_shared)
+            opening = None if engine in self._opening else _sent(self._view.client, engine, open_shared)
+            if opening is not None:
+                self._opening[engine] = opening
 
     def _learn(self) -> None:
         for engine, opening in self._opening.items():
@@ -120,6 +123,16 @@ class EngineSource:
         if targets is None or targets == "all":
             return list(self._view.client.ids)
         return [targets] if isinstance(targets, int) else list(targets)
+
+
+def _sent(client: Any, engine: int, function: Any, *args: Any) -> Any:
+    """What will have an engine's answer; None where the engine has just ended, which its client hears between."""
+    try:
+        return client[engine].apply_async(function, *args)
+    except Exception:
+        if engine in client.ids:
+            raise
+        return None
 
 
 def _has_failed(answer: Mapping[str, Any] | Missing) -> bool:
