@@ -78,12 +78,16 @@ const page = {
   format: "esm",
 };
 
-/** A part is a module whose default export makes it from what the page shares; some have a style of their own. */
+/** Whether a part has a style of its own: that of others is in the page's. */
+const mainStyle = await readFile("js/src/style/main.css", "utf8");
+const hasStyle = (name) => existsSync(`js/src/style/${name}.css`) && !mainStyle.includes(`"./${name}.css"`);
+
+/** A part is a module whose default export makes it from what the page shares, with its style where it has one. */
 const part = (name, shared) => ({
   ...options,
   entryPoints: [
     { in: `js/src/bundles/parts/${PART_FILES[name] ?? name}.ts`, out: name },
-    ...[`js/src/style/${name}.css`].filter(existsSync).map((style) => ({ in: style, out: name })),
+    ...(hasStyle(name) ? [{ in: `js/src/style/${name}.css`, out: name }] : []),
   ],
   format: "iife",
   globalName: "part",

@@ -17,7 +17,7 @@ from nnwidgets.distributed.inputs import to_json
 from nnwidgets.distributed.merging import change_json
 from nnwidgets.distributed.merging.plans_and_diffs import report_of
 from nnwidgets.distributed.merging.tensors import WholeTensors
-from nnwidgets.distributed.sources.at_work import ask_long
+from nnwidgets.distributed.sources.ask_long import ask_long
 from nnwidgets.distributed.sources.source import Missing, Replies, why_missing
 from nnwidgets.edit import Change, apply, assign, freeze, init, redo, undo, unfreeze
 from nnwidgets.edit.change import Make, Numbers, Statistics

@@ -20,7 +20,8 @@ from nnwidgets.distributed.changes import Asks, need_whole_job, refuse_what_is_h
 from nnwidgets.distributed.inputs import from_json, to_json
 from nnwidgets.distributed.merging import plans_and_diffs
 from nnwidgets.distributed.shares import place_in_group
-from nnwidgets.distributed.sources.at_work import ask_long, beat
+from nnwidgets.distributed.sources.ask_long import ask_long
+from nnwidgets.distributed.sources.at_work import beat
 from nnwidgets.distributed.sources.source import why_missing
 from nnwidgets.errors import InvalidTargetError, RankMissingError
 from nnwidgets.introspect.safe_access.scan import read
@@ -28,7 +29,7 @@ from nnwidgets.introspect.tracing.inputs import device_of
 
 Said = dict[str, Any]
 
-LONGEST_SAVE = 600.0
+_LONGEST_SAVE = 600.0
 """Seconds beyond the timeout that writing a file may take."""
 
 
@@ -108,7 +109,7 @@ def _ask_save(ask: Asks, arguments: tuple[Any, ...], options: Mapping[str, Any],
         ask: Asks them.
         arguments: What `save` was called with besides the model.
         options: The same, by name.
-        seconds: How long a rank may be silent to the others; all of it may take `LONGEST_SAVE` more.
+        seconds: How long a rank may be silent to the others; all of it may take `_LONGEST_SAVE` more.
 
     Raises:
         RankMissingError: A rank is missing, or can't; nothing was saved, unless it says otherwise.
@@ -128,9 +129,9 @@ def _ask_save(ask: Asks, arguments: tuple[Any, ...], options: Mapping[str, Any],
             "These ranks are in no process group: each has a model of its own, and there is one path.",
             hint="Save one of them: nnw.ranks(client[[0]])[name].",
         )
-    longest = time.monotonic() + seconds + LONGEST_SAVE
+    longest = time.monotonic() + seconds + _LONGEST_SAVE
     try:
-        replies, missing = ask("save", seconds=seconds + LONGEST_SAVE, given=made, patience=seconds)
+        replies, missing = ask("save", seconds=seconds + _LONGEST_SAVE, given=made, patience=seconds)
     except RankMissingError as error:
         if time.monotonic() < longest:
             raise

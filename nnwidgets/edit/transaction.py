@@ -151,11 +151,7 @@ def commit(model: ChangeScope, plan: Plan) -> Change:
                 # Interrupted when the other ranks had gone on: it stays here too.
                 retry_until_complete(made[0].logged)
                 raise
-            for undo, before in begun:
-                log.state = before
-                if plan.recover is not None:
-                    retry_until_complete(plan.recover)
-                retry_until_complete(undo.restore)
+            _put_back(plan, log, begun)
         raise
 
 
@@ -181,11 +177,16 @@ def try_out(model: ChangeScope, plan: Plan) -> dict[str, TensorStats]:
             tensors = {path: model.tensor(path) for path in (*(place.path for place in plan.places), *change.paths)}
             return {path: replace(exact_stats(data_of(each)), of=whose(each)) for path, each in tensors.items()}
         finally:
-            for undo, before in begun:
-                log.state = before
-                if plan.recover is not None:
-                    retry_until_complete(plan.recover)
-                retry_until_complete(undo.restore)
+            _put_back(plan, log, begun)
+
+
+def _put_back(plan: Plan, log: Log, begun: Sequence[tuple[UndoRecord, State]]) -> None:
+    """Have everything be as it was before a plan was begun, history and all."""
+    for undo, before in begun:
+        log.state = before
+        if plan.recover is not None:
+            retry_until_complete(plan.recover)
+        retry_until_complete(undo.restore)
 
 
 def _written(model: ChangeScope, plan: Plan) -> list[Any]:

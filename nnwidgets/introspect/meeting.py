@@ -81,10 +81,13 @@ class Meeting:
         self._refused: dict[int, str] = {}
         self.turn = self._turns.get(self._name, 0)
         try:
-            while is_met and self._held.check([f"{self.turn}/decided"]) and not self._is_of_this(self._decided()):
-                if self._decided().startswith(_REFUSED):
-                    rank, call, why = json.loads(self._decided().removeprefix(_REFUSED))
-                    self._refused[rank] = f" Rank {rank} couldn't do {inert(call, 200)!r}: {inert(why, 400)}"
+            while is_met and self._held.check([f"{self.turn}/decided"]):
+                decided = self._decided()
+                if decided.startswith(_REFUSED):
+                    rank, refused, why = json.loads(decided.removeprefix(_REFUSED))
+                    if refused == call:  # what this rank is about to do
+                        break
+                    self._refused[rank] = f" Rank {rank} couldn't do {inert(refused, 200)!r}: {inert(why, 400)}"
                 self._leave()
                 self.turn += 1
         except RuntimeError:  # the store is gone, which the meeting will find
@@ -204,13 +207,6 @@ class Meeting:
 
     def _decided(self) -> str:
         return bytes(self._held.get(f"{self.turn}/decided")).decode()
-
-    def _is_of_this(self, decided: str) -> bool:
-        """Whether what was decided before this rank came is of the same call, as another rank refused it."""
-        if not decided.startswith(_REFUSED):
-            return False
-        _, call, _ = json.loads(decided.removeprefix(_REFUSED))
-        return bool(call == self._call)
 
     def _leave(self) -> None:
         """Say that this rank is done with the turn; the last one takes everything back."""

@@ -6,7 +6,6 @@ from pathlib import Path
 
 from nnwidgets.errors import NNWidgetsError
 
-_STYLED = {"checkpoints", "graph", "help", "pulse", "ranks", "table"}
 _STATIC = Path(__file__).parent.parent / "static"
 
 
@@ -18,7 +17,8 @@ def part(name: str) -> tuple[str, str]:
     """
     if name == "zh":
         return read_page_file("zh.json"), ""
-    return read_page_file(f"{name}.js"), read_page_file(f"{name}.css") if name in _STYLED else ""
+    style = f"{name}.css"
+    return read_page_file(f"{name}.js"), read_page_file(style) if (_STATIC / style).is_file() else ""
 
 
 def read_page_file(name: str) -> str:

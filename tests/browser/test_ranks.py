@@ -38,6 +38,19 @@ def by_rank(explorer):
     return explorer.part("By rank").get_by_role("row")
 
 
+def barred_in_dark(explorer, lab, name):
+    """What a screen reader is barred from in dark, with pictures of that and of a narrow page."""
+    lab.theme("JupyterLab Dark")
+    explorer.screenshot(f"{name}-dark")
+    barred = violations(explorer)
+    lab.theme("JupyterLab Light")
+    size = lab.page.viewport_size
+    lab.page.set_viewport_size({"width": 480, "height": 1200})
+    explorer.screenshot(f"{name}-narrow")
+    lab.page.set_viewport_size(size)
+    return barred
+
+
 def filled_anew_and_back(explorer, notebook, lab):
     """By mouse: previewed, applied on all engines, seen, undone; each view of it by its picture."""
     bar = explorer.root.get_by_role("region", name="History")
@@ -52,14 +65,7 @@ def filled_anew_and_back(explorer, notebook, lab):
     expect(panel.locator(".nnw-code")).to_contain_text("normal_(whole, std=0.5")
     expect(panel.locator(".nnw-figure-table")).to_contain_text("0.5")
     explorer.screenshot("ranks-preview-light")
-    lab.theme("JupyterLab Dark")
-    explorer.screenshot("ranks-preview-dark")
-    barred = violations(explorer)
-    lab.theme("JupyterLab Light")
-    size = lab.page.viewport_size
-    lab.page.set_viewport_size({"width": 480, "height": 1200})
-    explorer.screenshot("ranks-preview-narrow")
-    lab.page.set_viewport_size(size)
+    barred = barred_in_dark(explorer, lab, "ranks-preview")
     panel.get_by_role("button", name="Apply").click()
     expect(panel.get_by_text("applied", exact=True)).to_be_visible()
     expect(bar).to_contain_text("normal_(std=0.5) → 2.weight · seed 7")
@@ -97,14 +103,7 @@ def saved_and_loaded_back(explorer, notebook, lab):
     expect(root.get_by_text("verified").first).to_be_visible()
     explorer.screenshot("ranks-loaded-light")
     assert is_as_before(notebook)
-    lab.theme("JupyterLab Dark")
-    explorer.screenshot("ranks-loaded-dark")
-    barred = violations(explorer)
-    lab.theme("JupyterLab Light")
-    size = lab.page.viewport_size
-    lab.page.set_viewport_size({"width": 480, "height": 1200})
-    explorer.screenshot("ranks-loaded-narrow")
-    lab.page.set_viewport_size(size)
+    barred = barred_in_dark(explorer, lab, "ranks-loaded")
     root.get_by_role("button", name="Undo", exact=True).click()
     expect(root.get_by_role("region", name="History")).to_contain_text("zeros_ → 2.weight")
     assert not is_as_before(notebook)

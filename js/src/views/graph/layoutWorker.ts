@@ -1,6 +1,7 @@
 import type { Client } from "../../protocol/client.ts";
 import type { LayOut, PlacedGraph } from "../../state/graph/layout.ts";
 
+type Graph = Parameters<LayOut>[0];
 type Answer = { readonly id: number } & ({ readonly placed: PlacedGraph } | { readonly error: string });
 
 let coming: Promise<LayOut> | null = null;
@@ -18,7 +19,10 @@ const blobOf = (code: string): string => URL.createObjectURL(new Blob([code], { 
 
 function start(code: string): LayOut {
   const part = blobOf(code);
-  const waiting = new Map<number, { resolve: (placed: PlacedGraph) => void; reject: (error: Error) => void }>();
+  const waiting = new Map<
+    number,
+    { graph: Graph; resolve: (placed: PlacedGraph) => void; reject: (error: Error) => void }
+  >();
   const here: LayOut = async (graph) => {
     const { default: make } = (await import(part)) as { default: (page: object) => (...args: unknown[]) => unknown };
     return make({})(graph, () => new Promise((resolve) => setTimeout(resolve))) as Promise<PlacedGraph>;
@@ -35,11 +39,9 @@ onmessage = ({ data: { id, graph } }) =>
   } catch {
     return here;
   }
-  const asked = new Map<number, Parameters<LayOut>[0]>();
   worker.onmessage = ({ data }: MessageEvent<Answer>) => {
     const { resolve, reject } = waiting.get(data.id) ?? {};
     waiting.delete(data.id);
-    asked.delete(data.id);
     if ("placed" in data) {
       resolve?.(data.placed);
     } else {
@@ -49,8 +51,8 @@ onmessage = ({ data: { id, graph } }) =>
   // A host may allow a worker and not what it imports.
   worker.onerror = () => {
     worker = null;
-    for (const [id, { resolve, reject }] of waiting) {
-      here(asked.get(id) as Parameters<LayOut>[0]).then(resolve, reject);
+    for (const { graph, resolve, reject } of waiting.values()) {
+      here(graph).then(resolve, reject);
     }
     waiting.clear();
   };
@@ -60,8 +62,7 @@ onmessage = ({ data: { id, graph } }) =>
       return here(graph);
     }
     const id = n++;
-    asked.set(id, graph);
     worker.postMessage({ id, graph });
-    return new Promise((resolve, reject) => waiting.set(id, { resolve, reject }));
+    return new Promise((resolve, reject) => waiting.set(id, { graph, resolve, reject }));
   };
 }

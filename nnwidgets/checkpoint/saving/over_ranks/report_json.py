@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from nnwidgets.checkpoint.records import SaveReport
@@ -11,8 +11,12 @@ from nnwidgets.edit.code import Recipe
 
 def report_to_json(report: SaveReport) -> dict[str, Any]:
     """A report as JSON."""
-    recipes = [[list(each.lines), list(each.imports)] for each in report._recipes or ()]  # noqa: SLF001 - its text
-    return {**report.to_dict(), "recipes": recipes}
+    return {**report.to_dict(), "recipes": recipes_to_json(report._recipes or ())}  # noqa: SLF001 - its text
+
+
+def recipes_to_json(recipes: Iterable[Recipe]) -> list[list[list[str]]]:
+    """A report's code as JSON: of each recipe its lines and its imports."""
+    return [[list(each.lines), list(each.imports)] for each in recipes]
 
 
 def report_from_json(made: Mapping[str, Any], **more: Any) -> SaveReport:

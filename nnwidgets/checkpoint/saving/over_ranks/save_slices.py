@@ -90,7 +90,7 @@ def save_slices(turn: Turn) -> dict[str, Any]:
     tick = turn.tick(sum(share.n_bytes for each in mine for share in each))
     parts = list(zip(begun["files"], files, mine, strict=True))
     with steps.at_work():
-        digests = [_write(turn, *each, tick) for each in parts]
+        digests = [_pass_over(turn, *each, tick, is_written=True) for each in parts]
     total = f"{DIGEST}:{xxhash.xxh3_128(b''.join(digests)).hexdigest()}"
     steps.say("written", {"digest": total, "warnings": versions.warnings()})
     written = steps.hear_all("written") if steps.is_first else {}
@@ -99,7 +99,7 @@ def save_slices(turn: Turn) -> dict[str, Any]:
     steps.hear("all written")
     with steps.at_work():
         # Not before: what others wrote beside a slice, in the same page, may have gone over it.
-        if turn.asked.verify and digests != [_read(turn, *each, tick) for each in parts]:
+        if turn.asked.verify and digests != [_pass_over(turn, *each, tick, is_written=False) for each in parts]:
             raise SaveError(
                 f"{target.path.name} was read back with other bytes than were written.",
                 path=str(target.path),
@@ -155,26 +155,16 @@ def _by_file(files: Sequence[_File], shares: Iterable[Share]) -> list[list[Share
     return made
 
 
-def _write(turn: Turn, name: str, file: _File, here: Sequence[Share], tick: Tick) -> bytes:
-    """Write this rank's slices of a file; gives their digest, nothing where there are none."""
+def _pass_over(turn: Turn, name: str, file: _File, here: Sequence[Share], tick: Tick, *, is_written: bool) -> bytes:
+    """Write this rank's slices of a file, or read them back; gives their digest, nothing where there are none."""
     if not here:
         return b""
     digest = xxhash.xxh3_128()
     with turn.open(name) as fd:
         for share in here:
-            write_part(fd, file.begins[share.name], share, digest, tick)
-        sync(fd)
-    return digest.digest()
-
-
-def _read(turn: Turn, name: str, file: _File, here: Sequence[Share], tick: Tick) -> bytes:
-    """Read this rank's slices of a file; gives their digest, as `_write` did."""
-    if not here:
-        return b""
-    digest = xxhash.xxh3_128()
-    with turn.open(name) as fd:
-        for share in here:
-            read_part(fd, file.begins[share.name], share, digest, tick)
+            (write_part if is_written else read_part)(fd, file.begins[share.name], share, digest, tick)
+        if is_written:
+            sync(fd)
     return digest.digest()
 
 

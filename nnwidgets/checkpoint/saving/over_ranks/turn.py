@@ -10,6 +10,7 @@ from typing import Any
 
 from nnwidgets.checkpoint.progress import Tick, tick_of
 from nnwidgets.checkpoint.saving.here import Gathered, Request
+from nnwidgets.checkpoint.saving.over_ranks.report_json import recipes_to_json
 from nnwidgets.checkpoint.saving.over_ranks.steps import Steps
 from nnwidgets.checkpoint.saving.save_code import RecipeFacts
 from nnwidgets.checkpoint.saving.target import Target
@@ -96,6 +97,6 @@ class Turn:
         return {
             "n_tensors": self.contents.n_tensors,
             "verified": self.asked.verify,
-            "recipes": [[each.lines, each.imports] for each in recipes],
+            "recipes": recipes_to_json(recipes),
             **about,
         }

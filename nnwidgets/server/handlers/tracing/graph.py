@@ -38,9 +38,9 @@ def answer_graph(session: Session, body: Mapping[str, Any], job: Job) -> GraphRe
     """
     trace, view, index = last_trace(session), session.trace_marks.flow, session.index()
     number = view.place_of(body["show"]) if "show" in body else None
+    error = inert(trace.error, 2_000) if trace.error is not None else None
     for shown, n_closed in _smaller_and_smaller(view, body.get("opened"), number, job):
         graph = shown.graph()
-        error = inert(trace.error, 2_000) if trace.error is not None else None
         reply: GraphReply = {
             "nodes": list(_nodes(index, view, shown)),
             "edges": [_edge(edge) for edge in graph.edges],
