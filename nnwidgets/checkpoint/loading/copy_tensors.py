@@ -24,7 +24,7 @@ from nnwidgets.edit.over_ranks.part import Part
 from nnwidgets.edit.transaction import WriteGuard
 from nnwidgets.edit.undo_copy.digest import CHUNK_BYTES, digest
 from nnwidgets.edit.undo_copy.threads import CancelFlag, ThreadGroup
-from nnwidgets.introspect.safe_access.tensors import as_plain_tensor, plain_runs, plain_torch
+from nnwidgets.introspect.safe_access.tensors import as_plain_tensor, parts_here, plain_torch
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +70,7 @@ class Transfer:
         self._pairs = pairs
         self._read: dict[tuple[str, int, int], bytes] = {}
         tensors = [pair.tensor for pair in pairs]
-        plain = plain_runs(tensors) or map(as_plain_tensor, tensors)
+        plain = parts_here(tensors) or map(as_plain_tensor, tensors)
         self._targets = dict(zip(map(id, pairs), plain, strict=True))
 
     def write(self, pairs: Sequence[Pair], guard: WriteGuard) -> None:

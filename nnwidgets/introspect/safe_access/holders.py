@@ -8,6 +8,7 @@ dicts. Nothing is sent or waited for, and no code of a tensor's class runs.
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from types import MemberDescriptorType
@@ -49,6 +50,9 @@ def is_dtensor(kind: type) -> bool:
     """Whether tensors of a class are torch's DTensors."""
     if id(kind) in objects.ORDINARY:
         return False
+    home = sys.modules.get("torch.distributed.tensor")
+    if home is not None and kind is objects.object_dict(home).get("DTensor"):
+        return True
     return any(objects.type_name(base) == "DTensor" and objects.is_torchs_own(base) for base in objects.type_mro(kind))
 
 

@@ -49,7 +49,7 @@ def unreadable_reason(tensor: object) -> str | None:
         >>> unreadable_reason(torch.ones(2)) is None
         True
     """
-    if plain_runs((tensor,)) is not None:
+    if parts_here((tensor,)) is not None:
         return None
     if not objects.is_tensor(tensor):
         return f"not a tensor but {_describe(tensor)}"
@@ -100,7 +100,7 @@ def as_plain_tensor(tensor: object) -> torch.Tensor:
         >>> as_plain_tensor(torch.nn.Parameter(torch.ones(2)))
         tensor([1., 1.])
     """
-    known = plain_runs((tensor,))
+    known = parts_here((tensor,))
     if known is not None:
         return known[0]
     reason = unreadable_reason(tensor)
@@ -190,6 +190,11 @@ def plain_runs(tensors: Sequence[Any]) -> list[torch.Tensor] | None:
     What is asked of all of them is asked at once: of many small ones, one by one costs ten times as much.
     """
     return VALUES.read(tensors, lambda: _runs(tensors))
+
+
+def parts_here(tensors: Sequence[Any]) -> list[torch.Tensor] | None:
+    """The same, of DTensors too, of which the local shards are given."""
+    return VALUES.read(tensors, lambda: _runs(list(map(local_shard, tensors))))
 
 
 def _runs(tensors: Sequence[Any]) -> list[torch.Tensor] | None:

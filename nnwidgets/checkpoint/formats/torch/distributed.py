@@ -9,7 +9,7 @@ Source: torch.distributed.checkpoint, metadata.py and filesystem.py.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeGuard
@@ -30,6 +30,7 @@ from nnwidgets.checkpoint.formats.crc32 import crc32, mismatches
 from nnwidgets.checkpoint.formats.file import File, Window
 from nnwidgets.checkpoint.formats.malformed import Malformed
 from nnwidgets.checkpoint.formats.paths import within
+from nnwidgets.checkpoint.formats.pickle.machine import PickleResult
 from nnwidgets.checkpoint.formats.pickle.unpickle import MOST_BYTES, unpickle
 from nnwidgets.checkpoint.formats.reader import CheckpointReader
 from nnwidgets.checkpoint.formats.torch.zip_file import TorchZip
@@ -63,6 +64,7 @@ class Distributed(CheckpointReader):
         self._pieces: dict[str, Storage] = {}
         self._summed: set[str] = set()
         self._known: dict[str, Strided] = {}
+        self._alike: dict[bytes, tuple[Any, PickleResult]] = {}
         try:
             self._read()
         except Malformed as error:
@@ -121,7 +123,7 @@ class Distributed(CheckpointReader):
         known = self._known.get(storage.key)
         if known is None:
             file = self.files[storage.file]
-            with TorchZip(file.path, Window(file, storage.offset, storage.n_bytes)) as piece:
+            with _Piece(file.path, Window(file, storage.offset, storage.n_bytes), self._alike) as piece:
                 known = piece.content
             if not isinstance(known, Strided):
                 raise self._fault(f"has something else than a tensor at byte {storage.offset:,} of {file.path.name}")
@@ -341,6 +343,36 @@ def _is_grid(shape: tuple[int, ...], pieces: Sequence[tuple[tuple[int, ...], tup
 _MOST_COMPARED = 500_000
 _MOST = 2**62
 _MOST_DIMENSIONS = _DEEPEST = 64
+_LONGEST_ALIKE = 4_096
+
+
+class _Piece(TorchZip):
+    """A piece of a tensor; where its pickle is byte for byte that of another piece, it isn't gone through again.
+
+    Args:
+        path: Of the data file.
+        file: What of it is the piece.
+        alike: By the bytes of a pickle that describes one tensor: what it calls the storage, and what it says.
+    """
+
+    def __init__(self, path: Path, file: File, alike: dict[bytes, tuple[Any, PickleResult]]) -> None:
+        self._alike = alike
+        super().__init__(path, file)
+
+    def unpickle(self, data: bytes, start: int, persistent: Callable[[Any], Any]) -> PickleResult:
+        if data in self._alike:
+            name, found = self._alike[data]
+            return replace(found, content=replace(found.content, storage=persistent(name).storage))
+        names: list[Any] = []
+
+        def noted(name: Any) -> Any:
+            names.append(name)
+            return persistent(name)
+
+        found = super().unpickle(data, start, noted)
+        if len(names) == 1 and isinstance(found.content, Strided) and len(data) <= _LONGEST_ALIKE:
+            self._alike[data] = names[0], found
+        return found
 
 
 def _nest(flat: dict[str, Any], paths: Any) -> Any:
