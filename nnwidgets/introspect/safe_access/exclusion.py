@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 
 from nnwidgets.introspect.safe_access.scan import ModelScan, read
@@ -36,24 +36,30 @@ _HOLDS = _Holds()
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_HOLDS.forget_others)
 
-_LONGEST_WAIT = 1.0
+_LONGEST_WAIT = 0.1
 """Seconds until who waits looks again, told or not: who should have told may have been interrupted."""
 
 
+def _wait_on() -> None:
+    """However long others take."""
+
+
 @contextmanager
-def exclude_others(ids: Iterable[int]) -> Iterator[int]:
+def exclude_others(ids: Iterable[int], while_waiting: Callable[[], object] = _wait_on) -> Iterator[int]:
     """Wait until no other thread has one of some modules and tensors for itself, and have them inside.
 
     Args:
         ids: Their ids. A thread may have one several times; more than it has it asks for at once, or two could wait
             for each other.
+        while_waiting: Called before each tenth of a second that is waited; what it raises ends the waiting, and nothing
+            is had.
 
     Yields:
         How often what threads had was given back until then.
 
     Example:
-        >>> def waits_for(each):
-        ...     with exclude_others([each]):
+        >>> def waits_for(each, *how):
+        ...     with exclude_others([each], *how):
         ...         pass
         >>> other = threading.Thread(target=waits_for, args=(2,))
         >>> with exclude_others([1, 2]):
@@ -62,11 +68,18 @@ def exclude_others(ids: Iterable[int]) -> Iterator[int]:
         ...     other.is_alive()
         True
         >>> other.join()
+        >>> from concurrent.futures import ThreadPoolExecutor
+        >>> def give_up():
+        ...     raise TimeoutError
+        >>> with ThreadPoolExecutor() as pool, exclude_others([1, 2]):
+        ...     type(pool.submit(waits_for, 2, give_up).exception())
+        <class 'TimeoutError'>
     """
     key, me, wanted = object(), threading.get_ident(), frozenset(ids)
     try:
         with _HOLDS.changed:
             while any(thread != me and not held.isdisjoint(wanted) for thread, held in tuple(_HOLDS.of.values())):
+                while_waiting()
                 _HOLDS.changed.wait(_LONGEST_WAIT)
             _HOLDS.of[key] = me, wanted
             n_ended = _HOLDS.n_ended
@@ -79,8 +92,12 @@ def exclude_others(ids: Iterable[int]) -> Iterator[int]:
 
 
 @contextmanager
-def alone_with(module: object) -> Iterator[ModelScan]:
+def alone_with(module: object, while_waiting: Callable[[], object] = _wait_on) -> Iterator[ModelScan]:
     """Read a model, and have all of it, and of other models what they share with it, for this thread inside.
+
+    Args:
+        module: The model.
+        while_waiting: As for `exclude_others`.
 
     Example:
         >>> import torch
@@ -89,5 +106,5 @@ def alone_with(module: object) -> Iterator[ModelScan]:
         2
     """
     before, scan = _HOLDS.n_ended, read(module)
-    with exclude_others(map(id, (*scan.modules, *scan.slot_values))) as n_ended:
+    with exclude_others(map(id, (*scan.modules, *scan.slot_values)), while_waiting) as n_ended:
         yield scan if n_ended == before else read(module)
