@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import weakref
 from collections.abc import Iterable
 from contextlib import AbstractContextManager
@@ -13,6 +12,7 @@ import torch
 
 from nnwidgets.edit.change import Change
 from nnwidgets.edit.undo_copy.undo import UndoRecord
+from nnwidgets.introspect.model_values import ModelValues
 from nnwidgets.introspect.safe_access.exclusion import exclude_others
 from nnwidgets.introspect.safe_access.objects import require_module
 
@@ -132,10 +132,7 @@ class Log:
         return tuple(reversed(kept))
 
 
-_LOGS: dict[int, tuple[weakref.ref[Any], Log]] = {}
-"""By a model's id: a weak reference, which takes the entry out when the model goes, and its log."""
-
-_LOGS_LOCK = threading.RLock()
+_LOGS: ModelValues[Log] = ModelValues()
 
 
 def log_of(module: object) -> Log:
@@ -145,18 +142,9 @@ def log_of(module: object) -> Log:
         InvalidTargetError: It is no module.
     """
     require_module(module)
-    key = id(module)
-    with _LOGS_LOCK:
-        known = _LOGS.get(key)
-        if known is not None and known[0]() is module:
-            return known[1]
-        log = Log(key)
-        _LOGS[key] = (weakref.ref(module, lambda gone: _forget(key, gone)), log)
+    with _LOGS.lock:
+        log = _LOGS.get(module)
+        if log is None:
+            log = Log(id(module))
+            _LOGS.put(module, log)
         return log
-
-
-def _forget(key: int, gone: weakref.ref[Any]) -> None:
-    with _LOGS_LOCK:
-        known = _LOGS.get(key)
-        if known is not None and known[0] is gone:
-            del _LOGS[key]

@@ -13,6 +13,7 @@ Start at `module_tree/tree.py`: one scan of a model becomes the records that all
     statistics/    numbers of one tensor, exact or of a sample; norms of a model in training
     stats_table.py those of all tensors of a model, a row each
     heatmap/       a window of a tensor as a matrix of a bounded number of cells
+    model_values.py  what is remembered of a model as long as it lives: its last runs
     last_inputs.py what the last forward of a model took, held weakly
     data_flow/     which call takes what others gave, and the graph made of that
     tracing/       a forward pass call by call, and the model as it was afterwards

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import torch
 
 from nnwidgets.formatting import inert, shape_text
+from nnwidgets.introspect.model_values import ModelValues
 from nnwidgets.introspect.safe_access.objects import no_torch_function, plain_items
 from nnwidgets.introspect.safe_access.tensors_in import tensors_in
 
@@ -49,8 +50,8 @@ class _GoneError(Exception):
     """It is there no more, or was never held."""
 
 
-_KEPT: dict[int, tuple[weakref.ref[Any], tuple[Getter, Getter, Any]]] = {}
-"""By a model's id: a weak reference, which takes the entry out when the model goes, and what gives its inputs."""
+_INPUTS: ModelValues[tuple[Getter, Getter, Any]] = ModelValues()
+"""What gives them."""
 
 
 def remember_inputs(module: Any, args: Sequence[Any], kwargs: Mapping[str, Any], input_size: Any) -> None:
@@ -59,9 +60,7 @@ def remember_inputs(module: Any, args: Sequence[Any], kwargs: Mapping[str, Any],
     Tensors and other objects are held weakly, plain numbers and short texts themselves, lists, tuples and dicts by what
     is in them.
     """
-    key = id(module)
-    held = (_held(tuple(args)), _held(dict(kwargs)), input_size)
-    _KEPT[key] = (weakref.ref(module, lambda gone: _forget(key, gone)), held)
+    _INPUTS.put(module, (_held(tuple(args)), _held(dict(kwargs)), input_size))
 
 
 def last_inputs(module: Any) -> LastInputs | None:
@@ -77,20 +76,14 @@ def last_inputs(module: Any) -> LastInputs | None:
         >>> last_inputs(net) is None
         True
     """
-    known = _KEPT.get(id(module))
-    if known is None or known[0]() is not module:
+    known = _INPUTS.get(module)
+    if known is None:
         return None
-    args, kwargs, input_size = known[1]
+    args, kwargs, input_size = known
     try:
         return LastInputs(args(), kwargs(), input_size)
     except _GoneError:
         return None
-
-
-def _forget(key: int, gone: weakref.ref[Any]) -> None:
-    known = _KEPT.get(key)
-    if known is not None and known[0] is gone:
-        del _KEPT[key]
 
 
 def _held(value: Any, depth: int = 0) -> Getter:

@@ -216,6 +216,45 @@ def test_the_inputs_of_the_last_run_are_not_kept_alive(run):
     assert asked(view, "activations", loss="none")["message"].startswith("No inputs of an earlier run")
 
 
+def test_a_view_opened_later_shows_the_last_run_wherever_it_was_made_until_the_model_goes():
+    net, x = tanh_net(), torch.randn(8, 16)
+
+    def opened():
+        view = nnw.explore(net, name="net")
+        signal, traced = asked(view, "signal", path=""), asked(view, "trace")
+        row = asked(view, "rows", **ROWS)["rows"][1]
+        view.close()
+        assert (signal["run"] > 0, "calls" in traced) == ("signal" in row, row["trace"] is not None)
+        return signal["n_all"], signal["has_gradients"], traced.get("n_calls")
+
+    assert opened() == (0, False, None)
+    nnw.trace(net, x)
+    assert opened() == (0, False, 16)
+    nnw.activations(net, x, loss="noise")
+    assert opened() == (16, True, 16)
+    view = nnw.explore(net, name="net")
+    asked(view, "activations", size="3,16", loss="none")
+    asked(view, "clear_trace")
+    view.close()
+    assert opened() == (16, False, None)
+    view = nnw.explore(net, name="net")
+    view.show_activations(nnw.activations(tanh_net(3), x))
+    view.show_trace(nnw.trace(tanh_net(3), x))
+    view.close()
+    assert opened() == (8, False, 8)
+    others = [nn.Sequential(nn.Linear(1, 1), *[nn.Identity()] * 2_000) for _ in range(3)]
+    for each in others[:2]:
+        nnw.trace(each, torch.ones(1, 1))
+    assert opened() == (8, False, 8)
+    nnw.trace(others[2], torch.ones(1, 1))
+    assert opened() == (8, False, None), "the oldest makes room"
+    nnw.activations(others[2], torch.ones(1, 1))
+    gone = [weakref.ref(other) for other in others]
+    del each, others
+    gc.collect()
+    assert [other() for other in gone] == [None] * 3
+
+
 def test_a_run_is_cancelled_between_two_calls_and_the_model_is_as_before():
     stop = threading.Event()
 
@@ -362,7 +401,7 @@ def test_a_comparison_without_inputs_says_what_to_choose():
 
 
 def test_a_run_that_a_view_shows_is_in_its_static_html_as_curves_without_a_script(run):
-    view, net, _ = run
+    view, _, _ = run
     bundle = static_bundle(view._session)
     html = bundle["text/html"]
     assert "std through depth" in html
@@ -372,6 +411,6 @@ def test_a_run_that_a_view_shows_is_in_its_static_html_as_curves_without_a_scrip
         assert re.fullmatch(rf"  {name} +[▁-█]+", line)
     assert "<script" not in html
     assert len(html) < 11_000
-    bare = nnw.explore(net, name="net")
+    bare = nnw.explore(tanh_net(), name="other")
     assert "std through depth" not in static_bundle(bare._session)["text/html"]
     bare.close()

@@ -12,6 +12,7 @@ from torch import nn
 from nnwidgets.errors import InvalidTargetError
 from nnwidgets.formatting import shape_text, short_repr
 from nnwidgets.introspect.handles import over_handles
+from nnwidgets.introspect.model_values import LAST_ACTIVATIONS
 from nnwidgets.introspect.module_tree.expressions import ExpressionWriter
 from nnwidgets.introspect.records import Findings, TensorStats
 from nnwidgets.introspect.safe_access.exclusion import alone_with
@@ -81,7 +82,9 @@ def activations(
         >>> found.parameters[0].path, net[0].weight.grad
         ('0.weight', None)
     """
-    return watched_activations(module, args, kwargs, loss=loss, input_size=input_size)
+    found = watched_activations(module, args, kwargs, loss=loss, input_size=input_size)
+    LAST_ACTIVATIONS.put(module, found)
+    return found
 
 
 def watched_activations(

@@ -19,6 +19,7 @@ from nnwidgets.errors import InvalidTargetError
 from nnwidgets.introspect.data_flow.recorder import FlowRecorder
 from nnwidgets.introspect.handles import over_handles
 from nnwidgets.introspect.last_inputs import remember_inputs
+from nnwidgets.introspect.model_values import LAST_TRACES
 from nnwidgets.introspect.safe_access.exclusion import alone_with
 from nnwidgets.introspect.safe_access.objects import (
     class_attribute,
@@ -100,7 +101,9 @@ def trace(module: nn.Module, /, *args: Any, input_size: InputSizes | None = None
     """
     with alone_with(module) as scan:
         ranks = ranks_of_forward(scan)
-        return run(scan, args, kwargs, input_size, begin=lambda: come_together(ranks))
+        found = run(scan, args, kwargs, input_size, begin=lambda: come_together(ranks))
+    LAST_TRACES.put(module, found)
+    return found
 
 
 def run(

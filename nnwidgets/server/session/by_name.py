@@ -47,7 +47,9 @@ class NamedSessions:
         for key, session in list(self._sessions.items()):
             if session.model_or_none is None:
                 del self._sessions[key]
-        session = self._sessions.setdefault(id(module), Session(module, name=name, emit=self._emit))
+        if id(module) not in self._sessions:
+            self._sessions[id(module)] = Session(module, name=name, emit=self._emit)
+        session = self._sessions[id(module)]
         session.mark_stale()
         return session
 

@@ -21,12 +21,14 @@ from nnwidgets.edit import history
 from nnwidgets.errors import NNWidgetsError
 from nnwidgets.introspect.checks import data_findings, structural_findings, worst_first
 from nnwidgets.introspect.checks.training import untrained_paths
+from nnwidgets.introspect.model_values import LAST_ACTIVATIONS, LAST_TRACES, ModelValues
 from nnwidgets.introspect.module_tree.expressions import is_identifier
 from nnwidgets.introspect.module_tree.nodes import ModuleTree
 from nnwidgets.introspect.module_tree.tree import tree
 from nnwidgets.introspect.optimizers import optimizers_holding, tensors_elsewhere
 from nnwidgets.introspect.records import Finding, TensorStats
 from nnwidgets.introspect.safe_access.frames import name_of
+from nnwidgets.introspect.safe_access.objects import is_module
 from nnwidgets.introspect.safe_access.scan import read
 from nnwidgets.introspect.signal.signal_records import Activations
 from nnwidgets.introspect.statistics.exact_stats import CancelledError
@@ -112,7 +114,8 @@ class Session:
         self._checked: int | None = None
         self._check_seconds = 0.0
         self._is_checking = False
-        self.trace_marks, self.signal = TraceMarks(None), SignalMarks(None)
+        self.trace_marks = TraceMarks(LAST_TRACES.get(module))
+        self.signal = SignalMarks(LAST_ACTIVATIONS.get(module), module)
         self.untrained: frozenset[str] = frozenset()
         self.preview_stats: dict[tuple[str, int | None], TensorStats] = {}
         self.file_cache = FileCache()
@@ -461,12 +464,20 @@ class Session:
     def show_trace(self, trace: Trace | None) -> None:
         """Show ``trace`` on the rows; None takes the last one away."""
         self.trace_marks = TraceMarks(trace)
+        self._remember(LAST_TRACES, trace)
         self.emit("traced", {})
 
     def show_activations(self, found: Activations) -> None:
         """Show a run of `activations` on the rows and as curves."""
         self.signal = SignalMarks(found, self.model_or_none)
+        self._remember(LAST_ACTIVATIONS, found)
         self.emit("activated", {})
+
+    def _remember(self, runs: ModelValues[Any], found: Any) -> None:
+        """Have views that are opened later show a run too."""
+        module = self.model_or_none
+        if is_module(module):
+            runs.put(module, found)
 
 
 _SESSIONS: list[weakref.ref[Session]] = []
