@@ -223,3 +223,22 @@ def test_exact_statistics_are_cancelled_on_the_same_comm(kernel):
     if not first["ok"]:
         assert first["error"]["code"] == "cancelled"
     kernel.run("view.close(); del net")
+
+
+def test_a_run_from_the_page_that_waits_for_a_save_keeps_no_cell_waiting_and_is_cancelled(kernel):
+    kernel.run(
+        "import threading\nfrom nnwidgets.introspect.safe_access.exclusion import alone_with\n"
+        "net = nn.Linear(20, 20)\nview = nnw.explore(net)\nis_had, is_saved = threading.Event(), threading.Event()\n"
+        "def save():\n    with alone_with(net):\n        is_had.set()\n        is_saved.wait(20)\n"
+        "threading.Thread(target=save).start()\nis_had.wait()",
+        cell="waits",
+    )
+    comm = kernel.explorers()[-1]
+    runs = [("activations", {"size": "2,20", "loss": "none"}), ("forward", {"size": "2,20"})]
+    asked = [kernel.ask(comm, kind, body) for kind, body in runs]
+    for each in asked:
+        assert kernel.answer(comm, "cancel", {"id": each}) == {"found": True}
+        assert kernel.wire(kernel.reply(each))["error"]["code"] == "cancelled"
+    asked = kernel.ask(comm, *runs[0])
+    kernel.run("is_saved.set()")
+    assert kernel.wire(kernel.reply(asked))["body"]["n_calls"] == 1

@@ -2,12 +2,16 @@
 
 import sys
 import threading
+import time
 import types
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+import torch
 from IPython.core.interactiveshell import InteractiveShell
 
-from nnwidgets.server.notebook import ipykernel
+from nnwidgets.introspect.safe_access import exclusion
+from nnwidgets.server.notebook import ipykernel, main_thread
 
 
 class View:
@@ -94,40 +98,50 @@ def test_views_hear_of_a_cells_begin_where_it_keeps_them_waiting_and_not_beside_
     assert view.began == (not features)
 
 
-def test_work_for_the_main_thread_waits_until_no_cell_runs_and_can_be_called_off(monkeypatch):
-    waiting = []
+def test_work_for_the_main_thread_waits_until_no_cell_runs_nobody_has_the_model_and_can_be_called_off(monkeypatch):
+    waiting, net = [], torch.nn.Linear(2, 2)
     loop = types.SimpleNamespace(add_callback=waiting.append)
-    monkeypatch.setattr(ipykernel, "running_kernel", lambda: types.SimpleNamespace(io_loop=loop))
-    assert ipykernel.on_main_thread(threading.get_ident, lambda: False) == threading.get_ident()
+    monkeypatch.setattr(main_thread, "running_kernel", lambda: types.SimpleNamespace(io_loop=loop))
+    assert main_thread.on_main_thread(net, threading.get_ident, lambda: False) == threading.get_ident()
     assert not waiting
 
-    def ask(work, is_cancelled, answers):
-        def run():
-            try:
-                answers.append(ipykernel.on_main_thread(work, is_cancelled))
-            except Exception as error:
-                answers.append(error)
+    def run_what_waits():
+        while not waiting:
+            time.sleep(0.01)
+        waiting.pop()()
 
-        thread = threading.Thread(target=run)
-        thread.start()
-        return thread
+    with ThreadPoolExecutor() as pool:
 
-    answers = []
-    thread = ask(threading.get_ident, lambda: False, answers)
-    while not waiting:
-        thread.join(0.01)
-    waiting.pop()()
-    thread.join()
-    assert answers == [threading.get_ident()]
-    thread = ask(lambda: answers.append("ran"), lambda: True, answers)
-    thread.join()
-    waiting.pop()()
-    assert isinstance(answers[1], ipykernel.CancelledError)
-    assert len(answers) == 2
+        def ask(work, is_cancelled=lambda: False):
+            return pool.submit(main_thread.on_main_thread, net, work, is_cancelled)
 
-    thread = ask(lambda: 1 / 0, lambda: False, answers)
-    while not waiting:
-        thread.join(0.01)
-    waiting.pop()()
-    thread.join()
-    assert isinstance(answers[2], ZeroDivisionError)
+        answer = ask(threading.get_ident)
+        run_what_waits()
+        assert answer.result() == threading.get_ident()
+
+        assert isinstance(ask(threading.get_ident, lambda: True).exception(), main_thread.CancelledError)
+        waiting.pop()()
+
+        answer = ask(lambda: 1 / 0)
+        run_what_waits()
+        assert isinstance(answer.exception(), ZeroDivisionError)
+
+        is_had, given_back = threading.Event(), threading.Event()
+
+        def have_the_model():
+            with exclusion.alone_with(net):
+                is_had.set()
+                given_back.wait(20)
+
+        answer = ask(threading.get_ident)
+        while not waiting:
+            time.sleep(0.01)
+        pool.submit(have_the_model)
+        is_had.wait()
+        waiting.pop()()
+        assert isinstance(ask(threading.get_ident, lambda: True).exception(), main_thread.CancelledError)
+        assert not waiting
+        assert not answer.done()
+        given_back.set()
+        run_what_waits()
+        assert answer.result() == threading.get_ident()

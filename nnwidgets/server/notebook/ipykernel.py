@@ -7,12 +7,7 @@ import sys
 import threading
 import weakref
 from collections.abc import Callable
-from concurrent.futures import Future, wait
-from typing import Any, NamedTuple, TypeVar
-
-from nnwidgets.introspect.statistics.exact_stats import CancelledError
-
-Result = TypeVar("Result")
+from typing import Any, NamedTuple
 
 
 class Cell(NamedTuple):
@@ -73,34 +68,6 @@ def _cell_id(metadata: dict[str, Any]) -> Any:
 def is_cell_running() -> bool:
     """Return whether a cell is being run, asked from any thread; known from the first view on."""
     return _RUNNING.is_set()
-
-
-def on_main_thread(work: Callable[[], Result], is_cancelled: Callable[[], bool]) -> Result:
-    """Do something in the thread that cells run in, when none runs; here and now where there is no such thread.
-
-    Raises:
-        CancelledError: It was called off before it began.
-    """
-    loop = getattr(running_kernel(), "io_loop", None)
-    if loop is None or threading.current_thread() is threading.main_thread():
-        return work()
-    future: Future[Result] = Future()
-
-    def do() -> None:
-        if future.set_running_or_notify_cancel():
-            try:
-                future.set_result(work())
-            except BaseException as error:  # noqa: BLE001 - whatever it is, it is raised where it was asked for
-                future.set_exception(error)
-
-    loop.add_callback(do)
-    while not wait([future], timeout=_ASKED_EVERY).done:
-        if is_cancelled() and future.cancel():
-            raise CancelledError("It was cancelled before it began.")
-    return future.result()
-
-
-_ASKED_EVERY = 0.1
 
 
 def _watch_cells(shell: Any) -> None:

@@ -17,7 +17,7 @@ from nnwidgets.server.handlers.edit.initializers import refusal
 from nnwidgets.server.handlers.edit.target import ResolvedTarget, resolve_target
 from nnwidgets.server.handlers.registry import handles
 from nnwidgets.server.handlers.signal.run_activations import inputs_of, raise_where_cancelled
-from nnwidgets.server.notebook.ipykernel import on_main_thread
+from nnwidgets.server.notebook.main_thread import on_main_thread
 from nnwidgets.server.rows.signal_marks import in_groups, rounded
 from nnwidgets.server.session.session import Session
 from nnwidgets.wire.dispatch import Job
@@ -49,6 +49,7 @@ def answer_compare_inits(session: Session, body: Mapping[str, Any], job: Job) ->
         raise_where_cancelled(job)
 
     found = on_main_thread(
+        module,
         lambda: compare_inits(
             module,
             *inputs.args,

@@ -13,7 +13,7 @@ from nnwidgets.introspect.statistics.exact_stats import CancelledError
 from nnwidgets.server.handlers.registry import handles
 from nnwidgets.server.handlers.signal.signal_points import signal_body
 from nnwidgets.server.handlers.tracing.forward import tensor_variable
-from nnwidgets.server.notebook.ipykernel import on_main_thread
+from nnwidgets.server.notebook.main_thread import on_main_thread
 from nnwidgets.server.session.session import Session
 from nnwidgets.wire.dispatch import Job
 from nnwidgets.wire.errors import RequestError
@@ -41,6 +41,7 @@ def answer_activations(session: Session, body: Mapping[str, Any], job: Job) -> S
         raise_where_cancelled(job)
 
     found = on_main_thread(
+        module,
         lambda: watched_activations(
             module, inputs.args, inputs.kwargs, loss=loss, input_size=inputs.input_size, watch=watch
         ),

@@ -9,7 +9,7 @@ from nnwidgets.formatting import inert
 from nnwidgets.introspect.tracing.trace import trace
 from nnwidgets.introspect.tracing.trace_record import Trace
 from nnwidgets.server.handlers.registry import handles
-from nnwidgets.server.notebook.ipykernel import on_main_thread
+from nnwidgets.server.notebook.main_thread import on_main_thread
 from nnwidgets.server.notebook.variables import tensors
 from nnwidgets.server.rows.trace_marks import trace_body
 from nnwidgets.server.session.session import Session
@@ -59,7 +59,9 @@ def answer_forward(session: Session, body: Mapping[str, Any], job: Job) -> Trace
         raise RequestError(
             "invalid-target", "A forward needs an input.", hint="Choose a tensor, or write its size, such as 2,20."
         )
-    found = on_main_thread(lambda: trace(module, *inputs, input_size=None if inputs else size), lambda: job.cancelled)
+    found = on_main_thread(
+        module, lambda: trace(module, *inputs, input_size=None if inputs else size), lambda: job.cancelled
+    )
     _show_in_all(session, found)
     return trace_body(found)
 
