@@ -17,6 +17,7 @@ import { Working } from "./Working.tsx";
 const HEIGHT = 96;
 const START_WIDTH = 380;
 const N_HUES = 5;
+const WAYS = ["forward", "backward"] as const;
 
 export interface CompareInitsProps {
   readonly client: Client;
@@ -108,10 +109,9 @@ function Comparison({ reply, onTake }: ComparisonProps) {
   }, [reply]);
   return (
     <>
-      <Curves reply={reply} of="forward" lit={lit} label={t("output")} />
-      {reply.candidates.some(({ backward }) => backward.some((band) => band !== null)) ? (
-        <Curves reply={reply} of="backward" lit={lit} label={t("gradient")} />
-      ) : null}
+      {WAYS.filter((of) => reply.candidates.some((each) => each[of].some((band) => band !== null))).map((of) => (
+        <Curves key={of} {...{ reply, of, lit }} label={of === "forward" ? t("output") : t("gradient")} />
+      ))}
       <fieldset ref={list} class="nnw-signal-candidates" onMouseLeave={() => setPointed(null)}>
         <legend class="nnw-hidden">{t("The candidate to apply")}</legend>
         {reply.candidates.map((each, at) => (
@@ -163,7 +163,7 @@ function Swatch({ at }: { readonly at: number }) {
 
 interface CurvesProps {
   readonly reply: CompareInitsReply;
-  readonly of: "forward" | "backward";
+  readonly of: (typeof WAYS)[number];
   /** The candidate that stands out. */
   readonly lit: string | null;
   readonly label: string;
@@ -196,7 +196,7 @@ function Curves({ reply: { candidates, points, verdict }, of, lit, label }: Curv
           >
             <path class="nnw-signal-band" d={bandPath(x, places(each, 2), places(each, 1))} />
             <path class="nnw-signal-line" d={linePath(x, places(each, 0))} />
-            {points.length > 1 ? null : <circle class="nnw-signal-dot" cx={x(0)} cy={places(each, 0)[0] ?? -9} r={3} />}
+            {points.length > 1 ? null : <Dot x={x(0)} y={places(each, 0)[0] ?? null} />}
             {each.bad.map((bad) => (
               <text key={bad} class="nnw-signal-nan" x={x(bad)} y={11}>
                 !
@@ -210,4 +210,8 @@ function Curves({ reply: { candidates, points, verdict }, of, lit, label }: Curv
       </svg>
     </div>
   );
+}
+
+function Dot({ x, y }: { readonly x: number; readonly y: number | null }) {
+  return y === null ? null : <circle class="nnw-signal-dot" cx={x} cy={y} r={3} />;
 }

@@ -59,12 +59,12 @@ function shown(generation = 0) {
   return { client, onTake, draw: (path: string, at: number) => view.rerender(draw(path, at)), ...view };
 }
 
-async function compare({ client }: ReturnType<typeof shown>) {
+async function compare({ client }: ReturnType<typeof shown>, reply = REPLY) {
   const button = await screen.findByRole("button", { name: "Compare on data" });
   await waitFor(() => expect(button.hasAttribute("disabled")).toBe(false));
   fireEvent.click(button);
-  await client.of("compare_inits")[0]?.reply(REPLY);
-  await screen.findByText(REPLY.verdict);
+  await client.of("compare_inits")[0]?.reply(reply);
+  await screen.findByText(reply.verdict);
 }
 
 test("it asks for the candidates of the target on the last inputs, and draws each over the others", async () => {
@@ -92,6 +92,18 @@ test("the one chosen is taken with its seed; values as they are, and what failed
   expect(view.onTake).toHaveBeenCalledWith({ how: "normal_", kwargs: { std: 0.01 } }, "7");
   expect(screen.getByLabelText(/^as it is/).hasAttribute("disabled")).toBe(true);
   expect(screen.getByLabelText(/^broken_ ValueError: no/).hasAttribute("disabled")).toBe(true);
+});
+
+test("where no candidate gave anything nothing is drawn, and of a single point no dot of one that failed", async () => {
+  const failed = (how: string) => compared(how, { forward: [null], backward: [null], error: "RuntimeError: no" });
+  const view = shown();
+  const alone = { ...REPLY, points: REPLY.points.slice(0, 1), candidates: [failed(""), failed("normal_")] };
+  await compare(view, alone);
+  expect(screen.queryAllByRole("img")).toHaveLength(0);
+  const good = compared("xavier_normal_", { forward: [[1, 0.9, 1.1]], backward: [null] });
+  fireEvent.click(screen.getByRole("button", { name: "Compare on data" }));
+  await view.client.of("compare_inits")[1]?.reply({ ...alone, candidates: [failed(""), good] });
+  expect((await screen.findByRole("img")).querySelectorAll(".nnw-signal-dot")).toHaveLength(1);
 });
 
 test("it can be taken again after the form was edited, and of another comparison none is taken yet", async () => {
