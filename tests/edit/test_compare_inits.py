@@ -430,6 +430,7 @@ def test_a_gradient_that_is_the_same_everywhere_arrives():
         (found,) = nnw.compare_inits(net, x, inits=["kaiming_normal_"], loss=loss).candidates
         assert "no gradient arrives" not in found.verdict
         assert found.backward[-1].mean < 1e-9
+        assert "; the gradient at 0 is " in found.verdict
     (found,) = nnw.compare_inits(net, x, inits=["zeros_"], target="Linear.weight").candidates
     assert "no gradient arrives at 1 of 2 layers" in found.verdict
     assert [band.n_zero for band in found.backward] == [1, 1, 0]

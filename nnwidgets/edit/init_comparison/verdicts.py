@@ -232,7 +232,7 @@ def _backward_words(way: _Way, noun: str) -> str:
     if way.n_zero:
         return f"no gradient arrives at {way.n_zero} of {counted(len(way.stds), noun)}"
     if len(way.stds) == 1:
-        return f"the gradient there is {way.stds[0]:.2g}"
+        return f"the gradient at {way.places[0]} is {way.stds[0]:.2g}"
     share = f"{way.change:.2g} of that at {way.places[0]}"
     if not way.has_depth:
         return f"the gradient at {way.places[-1]} is {share}"
