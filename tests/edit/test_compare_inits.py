@@ -192,6 +192,9 @@ def test_what_raises_is_named_and_the_others_go_on():
     assert (huge.error, huge.failed_in, huge.failed_at) == ("ValueError: too large", "forward", "4")
     assert huge.verdict.startswith("raised ValueError: too large in the forward at 4; std is ")
     assert fine.error is None
+    assert nnw.compare_inits(net, x.double(), inits=["normal_", "zeros_"], seeds=1).verdict.startswith(
+        "None can be judged. normal_: raised RuntimeError: "
+    )
     assert huge.forward[-1] is None
     assert fine.forward[-1] is not None
     assert digest(net) == before

@@ -89,6 +89,7 @@ class Judged:
         backward: The same of gradients.
         is_kept: Whether the signal is kept both ways.
         is_flawed: Whether something else is wrong.
+        is_seen: Whether it ran to its end, and its layers gave something.
         distance: How far it is from being kept without a flaw.
         noun: What the places are, ``"layer"`` or ``"call"``.
     """
@@ -99,6 +100,7 @@ class Judged:
     backward: _Way | None
     is_kept: bool
     is_flawed: bool
+    is_seen: bool
     distance: float
     noun: str
 
@@ -158,6 +160,7 @@ def judge(
         backward,
         bool(ways) and not error and all(way.is_kept for way in ways),
         is_flawed,
+        bool(ways) and not error,
         math.inf if is_flawed else distance,
         noun,
     )
@@ -296,6 +299,8 @@ def compare(judged: Sequence[Judged]) -> str:
         return f"{_sentence(worst)} {told}."
     is_kept = any(each.is_kept for each in others)
     none = "None keeps the signal without a flaw." if is_kept else "None keeps the signal."
+    if not any(each.is_seen for each in others):
+        none = "None can be judged."
     nearest = min(others, key=lambda each: each.distance)
     if nearest is worst or math.isinf(nearest.distance):
         return f"{none} {' '.join(map(_sentence, others))}"

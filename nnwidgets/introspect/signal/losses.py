@@ -79,13 +79,18 @@ def floats_in(output: Any) -> list[torch.Tensor]:
     return [tensor for tensor in tensors_in(output) if tensor.is_floating_point()]
 
 
+def _needed_floats(output: Any) -> list[torch.Tensor]:
+    floats = floats_in(output)
+    if not floats:
+        raise InvalidTargetError("The output has no tensor of floating point, which a loss could be computed of.")
+    return floats
+
+
 def _against(name: str, target: torch.Tensor) -> Callable[[Any], torch.Tensor]:
     compute = getattr(functional, name)
 
     def loss(output: Any) -> torch.Tensor:
-        floats = floats_in(output)
-        if not floats:
-            raise InvalidTargetError("The output has no tensor of floating point, which a loss could be computed of.")
+        floats = _needed_floats(output)
         if name == "mse_loss" and floats[0].shape != target.shape:
             raise InvalidTargetError(
                 f"The output is {shape_text(floats[0].shape)} and the target {shape_text(target.shape)}.",
@@ -98,7 +103,7 @@ def _against(name: str, target: torch.Tensor) -> Callable[[Any], torch.Tensor]:
 
 
 def _noise(output: Any) -> torch.Tensor:
-    floats = [tensor for tensor in floats_in(output) if tensor.requires_grad]
+    floats = [tensor for tensor in _needed_floats(output) if tensor.requires_grad]
     if not floats:
         raise InvalidTargetError(
             "No tensor of floating point in the output has a graph to go back through.",
