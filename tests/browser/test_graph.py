@@ -65,6 +65,20 @@ def test_the_graph_is_opened_and_followed_by_mouse_and_by_keyboard(explorer, lab
     page.keyboard.press("+")
     expect(drawing).not_to_have_attribute("width", before)
 
+    box = explorer.inspector.get_by_role("searchbox", name="Find boxes")
+    page.keyboard.press("0")
+    block.focus()
+    page.keyboard.press("Enter")
+    box.fill("linear")
+    found = explorer.inspector.get_by_text("4 boxes found, 26 with those that repeat")
+    expect(found).to_be_visible()
+    for n, name in enumerate(("0", "up", "down"), 1):
+        box.press("Enter")
+        expect(explorer.inspector.get_by_text(f"{n} of 4 boxes")).to_be_visible()
+        expect(explorer.inspector.locator(".nnw-graph-reading")).to_have_text(re.compile(f"^{name} Linear.*; found"))
+    explorer.screenshot("graph-found")
+    assert violations(explorer) == []
+
     lab.theme("JupyterLab Dark")
     explorer.root.evaluate("(root) => { root.style.width = '360px'; }")
     graph.scroll_into_view_if_needed()

@@ -136,3 +136,22 @@ def test_of_any_model_there_are_few_nodes_and_bytes_and_the_last_call_can_be_see
     assert len(json.dumps(shown)) <= 64_000
     assert shown["nodes"][shown["shown"]]["path"] == last
     view.close()
+
+
+def test_boxes_are_found_by_name_class_and_shape_and_each_match_is_opened_to(view):
+    def found(text, **body):
+        return asked(view, "graph", opened=[], find=text, **body)
+
+    assert found("norm")["found"] == {"n": 1, "n_all": 12}
+    assert [(node["name"], node["n_found"]) for node in found("norm")["nodes"] if "n_found" in node] == [("1 … 12", 1)]
+    for text in ("Block 2 × 4", "2x4 block", "(2, 4) blo", "BLOCK 4"):
+        assert found(text)["found"] == {"n": 1, "n_all": 12}, text
+    assert found("2x3")["found"] == found("block 12x4")["found"] == found(" ")["found"] == {"n": 0, "n_all": 0}
+    names = []
+    for nth in range(3):
+        reply = found("r", nth=nth)
+        names.append(reply["nodes"][reply["shown"]].get("path", reply["nodes"][reply["shown"]]["name"]))
+        assert reply["found"]["nth"] == nth % reply["found"]["n"]
+        assert reply["nodes"][reply["shown"]]["n_found"] == 1
+    assert names == ["0", "1.norm", "1.inner"]
+    assert found("nothing of that name", nth=1)["shown"] is None

@@ -916,12 +916,16 @@ export interface TraceReply {
  *
  * opened: keys of the boxes that are open, in the order they were opened; without it some sixty nodes are shown.
  * show: a module's path; what it is in is opened too.
+ * find: words, each part of a name or a class, or of the shape of what a box gave, as "2x4". nth: which of the boxes
+ *     found is to be shown; what it is in is opened too.
  * mermaid: whether to give it as a Mermaid flowchart too.
  */
 export interface GraphBody {
   readonly model?: string;
   readonly opened?: readonly string[];
   readonly show?: string;
+  readonly find?: string;
+  readonly nth?: number;
   readonly mermaid?: boolean;
 }
 
@@ -942,6 +946,7 @@ export interface GraphBody {
  * seconds, flops, n_params: of all that it stands for; seconds without what isn't known.
  * tie: the first tie group with a member in it.
  * findings: the worst severity of those on and in it.
+ * n_found: how many of the boxes found are it, or in it where it is closed.
  */
 export interface GraphNode {
   readonly key: string;
@@ -960,6 +965,7 @@ export interface GraphNode {
   readonly n_params?: number | string;
   readonly tie?: string;
   readonly findings?: "error" | "warning" | "note";
+  readonly n_found?: number;
 }
 
 /**
@@ -981,6 +987,18 @@ export interface GraphEdge {
 }
 
 /**
+ * What was found.
+ *
+ * n: how many boxes, those that repeat as one; n_all: each of these.
+ * nth: which of them is shown, where one was asked for.
+ */
+export interface GraphFound {
+  readonly n: number;
+  readonly n_all: number;
+  readonly nth?: number;
+}
+
+/**
  * At most 400 nodes and 64 kB, Mermaid aside: where more was asked for, boxes that were opened before are closed.
  *
  * nodes: in the order they began, boxes before what is in them.
@@ -988,6 +1006,7 @@ export interface GraphEdge {
  * n_closed: how many of those asked for aren't.
  * shown: place of the node that stands for what was to be shown, None where it wasn't called.
  * failed_at, error: as in a trace.
+ * found: where something was to be found.
  * mermaid: the same graph as a Mermaid flowchart, which Markdown on many sites draws.
  */
 export interface GraphReply {
@@ -998,6 +1017,7 @@ export interface GraphReply {
   readonly shown: number | null;
   readonly failed_at: string | null;
   readonly error: string | null;
+  readonly found?: GraphFound;
   readonly mermaid?: string;
 }
 

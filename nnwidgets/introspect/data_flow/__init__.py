@@ -9,6 +9,7 @@ Start at `recorder.FlowRecorder`, which a trace's hooks and its operator mode te
     repeats.py      what does the same over and over, wired alike
     fold.py         which nodes are shown, and for which others each stands
     flow_view.py    the graph of a forward, as its boxes are opened and closed
+    search.py       boxes by name, class and shape
     flow_graph.py   the graph's records
     written.py      the graph as Mermaid and as DOT
 """

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Sequence
+from functools import cached_property
 
 from nnwidgets.introspect.data_flow.call_tree import CallTree, depths
 from nnwidgets.introspect.data_flow.flow_graph import FlowGraph
 from nnwidgets.introspect.data_flow.fold import ShownNodes
 from nnwidgets.introspect.data_flow.repeats import Repeats
+from nnwidgets.introspect.data_flow.search import Search
 from nnwidgets.introspect.records import TraceCall, TraceEdge, TraceOperator
 from nnwidgets.introspect.safe_access.scan import gc_paused
 
@@ -63,7 +65,14 @@ class FlowView:
 
     def show(self, opened: Collection[str], widest: int) -> ShownNodes:
         """What is shown where the boxes of these keys are open, as far as they are in others that are."""
-        return ShownNodes(self._failed, self.tree, self._repeats, opened.__contains__, widest)
+        with gc_paused():
+            return ShownNodes(self._failed, self.tree, self._repeats, opened.__contains__, widest)
+
+    @cached_property
+    def search(self) -> Search:
+        """Finds boxes by what is written in them."""
+        with gc_paused():
+            return Search(self.tree, ShownNodes(self._failed, self.tree, self._repeats, lambda _key: True))
 
     def place_of(self, path: str) -> int | None:
         """The number in the tree of the first call of a module; None where it wasn't called."""

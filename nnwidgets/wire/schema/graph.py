@@ -13,11 +13,15 @@ class GraphBody(ModelBody):
 
     opened: keys of the boxes that are open, in the order they were opened; without it some sixty nodes are shown.
     show: a module's path; what it is in is opened too.
+    find: words, each part of a name or a class, or of the shape of what a box gave, as "2x4". nth: which of the boxes
+        found is to be shown; what it is in is opened too.
     mermaid: whether to give it as a Mermaid flowchart too.
     """
 
     opened: NotRequired[list[str]]
     show: NotRequired[str]
+    find: NotRequired[str]
+    nth: NotRequired[int]
     mermaid: NotRequired[bool]
 
 
@@ -38,6 +42,7 @@ class GraphNode(TypedDict):
     seconds, flops, n_params: of all that it stands for; seconds without what isn't known.
     tie: the first tie group with a member in it.
     findings: the worst severity of those on and in it.
+    n_found: how many of the boxes found are it, or in it where it is closed.
     """
 
     key: str
@@ -56,6 +61,7 @@ class GraphNode(TypedDict):
     n_params: NotRequired[Number]
     tie: NotRequired[str]
     findings: NotRequired[Severity]
+    n_found: NotRequired[int]
 
 
 class GraphEdge(TypedDict):
@@ -76,6 +82,18 @@ class GraphEdge(TypedDict):
     is_to_next: NotRequired[bool]
 
 
+class GraphFound(TypedDict):
+    """What was found.
+
+    n: how many boxes, those that repeat as one; n_all: each of these.
+    nth: which of them is shown, where one was asked for.
+    """
+
+    n: int
+    n_all: int
+    nth: NotRequired[int]
+
+
 class GraphReply(TypedDict):
     """At most 400 nodes and 64 kB, Mermaid aside: where more was asked for, boxes that were opened before are closed.
 
@@ -84,6 +102,7 @@ class GraphReply(TypedDict):
     n_closed: how many of those asked for aren't.
     shown: place of the node that stands for what was to be shown, None where it wasn't called.
     failed_at, error: as in a trace.
+    found: where something was to be found.
     mermaid: the same graph as a Mermaid flowchart, which Markdown on many sites draws.
     """
 
@@ -94,4 +113,5 @@ class GraphReply(TypedDict):
     shown: int | None
     failed_at: str | None
     error: str | None
+    found: NotRequired[GraphFound]
     mermaid: NotRequired[str]

@@ -1,4 +1,6 @@
 import type { RefObject } from "preact";
+import { useRef } from "preact/hooks";
+import { countText } from "../../lib/format.ts";
 import type { GraphNode, GraphReply } from "../../protocol/messages.ts";
 import type { Line, PlacedGraph, Point, Rect } from "../../state/graph/layout.ts";
 import { HEAD } from "../../state/graph/levels.ts";
@@ -31,6 +33,13 @@ export function GraphDrawing(props: GraphDrawingProps) {
   const usual = usualDtype(reply);
   const paint = colouring === "class" ? classColours(reply) : null;
   const most = Math.max(0, ...reply.nodes.map((node) => (node.is_open ? 0 : (node.seconds ?? 0))));
+  // What comes under a pointer that stays where it is isn't pointed at.
+  const pointer = useRef("");
+  const onMove = (event: MouseEvent): boolean => {
+    const before = pointer.current;
+    pointer.current = `${event.clientX} ${event.clientY}`;
+    return pointer.current !== before;
+  };
   const isNear = (edges: readonly number[]): boolean =>
     edges.some((edge) => [reply.edges[edge]?.source, reply.edges[edge]?.target].includes(current));
   return (
@@ -41,6 +50,7 @@ export function GraphDrawing(props: GraphDrawingProps) {
       viewBox={`0 0 ${placed.width} ${placed.height}`}
       width={placed.width * zoom}
       height={placed.height * zoom}
+      onMouseMove={onMove}
       onMouseLeave={() => onPoint(null)}
     >
       {reply.nodes.map((node, at) =>
@@ -86,7 +96,7 @@ export function GraphDrawing(props: GraphDrawingProps) {
           <Node
             key={node.key}
             {...props}
-            {...{ node, at }}
+            {...{ node, at, onMove }}
             {...(colour === undefined ? {} : { colour })}
             {...(colouring === "time" && most > 0 && !isBox(node) ? { share: (node.seconds ?? 0) / most } : {})}
           />
@@ -144,6 +154,8 @@ function Way({ line: { points, isLast }, isNear, isToNext }: WayProps) {
 }
 
 interface NodeProps extends GraphDrawingProps {
+  /** Whether a pointer was moved. */
+  readonly onMove: (event: MouseEvent) => boolean;
   readonly node: GraphNode;
   readonly at: number;
   readonly colour?: number;
@@ -153,7 +165,7 @@ interface NodeProps extends GraphDrawingProps {
 
 /** A node or an open box: a button with a name that says all of it. */
 function Node({ node, at, colour, share, words, placed, current, selected, lit, ...rest }: NodeProps) {
-  const { onPoint, onSelect, onToggle } = rest;
+  const { onPoint, onSelect, onToggle, onMove } = rest;
   const { x, y, width, height } = placed.nodes[at] as Rect;
   const lines = linesOf(node);
   const [first = "", ...others] = lines;
@@ -165,6 +177,8 @@ function Node({ node, at, colour, share, words, placed, current, selected, lit, 
     node.failed ? "nnw-graph-failed" : "",
     at === selected ? "nnw-graph-selected" : "",
     at === lit ? "nnw-graph-lit" : "",
+    node.n_found === undefined ? "" : "nnw-graph-found",
+    at === rest.reply.shown ? "nnw-graph-shown" : "",
     node.can_open && !node.is_open ? "nnw-graph-closed" : "",
   ];
   return (
@@ -178,7 +192,7 @@ function Node({ node, at, colour, share, words, placed, current, selected, lit, 
       aria-expanded={node.can_open ? node.is_open === true : undefined}
       aria-pressed={node.path === undefined ? undefined : at === selected}
       onFocus={() => onPoint(at)}
-      onMouseEnter={() => onPoint(at)}
+      onMouseEnter={(event) => onMove(event) && onPoint(at)}
       onClick={() => onSelect(at)}
       onDblClick={() => onToggle(at)}
     >
@@ -213,9 +227,10 @@ interface MarksProps {
   readonly width: number;
 }
 
-/** What the tree marks too: ties by their letter, findings; and what can be opened. */
-function Marks({ node: { tie, findings, can_open, is_open }, width }: MarksProps) {
+/** What the tree marks too: ties by their letter, findings; how many were found in it, and what can be opened. */
+function Marks({ node: { tie, findings, can_open, is_open, n_found = 0 }, width }: MarksProps) {
   const signs = [
+    n_found < 2 ? null : (["found", countText(n_found)] as const),
     tie === undefined ? null : (["tie", tie] as const),
     findings === undefined || findings === "note" ? null : ([findings, "!"] as const),
     can_open ? (["sign", is_open ? "−" : "+"] as const) : null,

@@ -1,3 +1,4 @@
+import type { ComponentChildren } from "preact";
 import { useEffect, useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
 import { CopyButton } from "../../components/CopyButton.tsx";
 import { useRemembered } from "../../hooks/useRemembered.ts";
@@ -24,6 +25,7 @@ interface GraphFrameProps extends Omit<GraphTabProps, "children" | "traced"> {
   readonly onOpened: (opened: readonly string[]) => void;
   /** Opens what a module is in. */
   readonly onShow: (path: string) => void;
+  readonly search: ComponentChildren;
 }
 
 const [LEAST, MOST, STEP] = [0.1, 3, 1.25];
@@ -32,8 +34,22 @@ const LEAST_FITTED = 0.7;
 
 /** The drawing in a frame that scrolls, with what moves about in it, and what is said of the node that one is at. */
 export function GraphFrame(props: GraphFrameProps) {
-  const { client, path, name, reply, placed, isStale, opened, alive, memory, onNavigate, onHover, onOpened, onShow } =
-    props;
+  const {
+    client,
+    path,
+    name,
+    reply,
+    placed,
+    isStale,
+    opened,
+    alive,
+    memory,
+    onNavigate,
+    onHover,
+    onOpened,
+    onShow,
+    search,
+  } = props;
   const id = useUniqueId();
   const frame = useRef<HTMLDivElement | null>(null);
   const svg = useRef<SVGSVGElement | null>(null);
@@ -119,7 +135,7 @@ export function GraphFrame(props: GraphFrameProps) {
       entering.current = false;
       goTo(insideOf(reply, current)[0] ?? current);
     }
-  }, [placed]);
+  }, [reply]);
 
   const toggle = (to: number, isByKey = false): void => {
     const box = reply.nodes[to] as GraphNode;
@@ -190,6 +206,7 @@ export function GraphFrame(props: GraphFrameProps) {
   };
   return (
     <section class="nnw-section" aria-label={t("Graph")} aria-busy={isStale}>
+      <div class="nnw-graph-tools">{search}</div>
       <div class="nnw-graph-tools">
         <span class="nnw-caption">
           {t("{0} {0|node|nodes}", countText(reply.nodes.length))} · {usualDtype(reply)}

@@ -1,5 +1,5 @@
 import type { ComponentChildren } from "preact";
-import { useEffect, useState } from "preact/hooks";
+import { useEffect, useRef, useState } from "preact/hooks";
 import { ErrorNote, Note } from "../../components/Note.tsx";
 import { PathLink } from "../../components/PathText.tsx";
 import { Pending } from "../../components/Pending.tsx";
@@ -11,6 +11,7 @@ import type { Client } from "../../protocol/client.ts";
 import type { GraphReply } from "../../protocol/messages.ts";
 import type { LayOut, PlacedGraph } from "../../state/graph/layout.ts";
 import { GraphFrame } from "./GraphFrame.tsx";
+import { GraphSearch } from "./GraphSearch.tsx";
 import { sizedGraph } from "./nodeText.ts";
 
 export interface GraphTabProps {
@@ -44,6 +45,8 @@ interface Asked {
   /** In the order they were opened. */
   readonly opened: readonly string[];
   readonly show?: string;
+  /** Which of the boxes found. */
+  readonly nth?: number;
 }
 
 /** Letters of the fonts that code is shown in are as wide, or less. */
@@ -55,26 +58,41 @@ export function GraphTab(props: WithLayout) {
   const { client, path, traced, alive, memory, loadLayout, children, onNavigate } = props;
   const [asked, setAsked] = useRemembered<Asked | null>(memory, "graph opened", null);
   // Boxes of another trace have other keys.
-  const { opened, show = null } = asked?.traced === traced ? asked : {};
-  const body = { ...(opened === undefined ? {} : { opened: [...opened] }), ...(show === null ? {} : { show }) };
+  const [find, setFind] = useRemembered(memory, "graph find", "");
+  const { opened, ...what } = asked?.traced === traced ? asked : {};
+  const { traced: _, ...shown }: Partial<Asked> = what;
+  const body = {
+    ...(opened === undefined ? {} : { opened: [...opened] }),
+    ...shown,
+    ...(find === "" ? {} : { find }),
+  };
   const { answer, isCurrent, error, retry } = useQuery(client, "graph", body, { generation: traced, alive });
   const reply = answer?.body ?? null;
   const [drawn, setDrawn] = useState<Drawn | null>(null);
   const [failure, setFailure] = useState<PageError | null>(null);
+  const placing = useRef<{ readonly key: string; readonly placed: Promise<PlacedGraph> } | null>(null);
   const lay = (): (() => void) => {
     let isOver = false;
     if (reply !== null) {
-      loadLayout(client)
-        .then((layOut) => layOut(sizedGraph(reply, LETTER)))
-        .then(
-          (placed) => {
-            if (!isOver) {
-              setFailure(null);
-              setDrawn({ reply, placed });
-            }
-          },
-          (error: unknown) => isOver || setFailure(toPageError(error)),
-        );
+      const sized = sizedGraph(reply, LETTER);
+      const key = JSON.stringify(sized);
+      if (placing.current?.key !== key) {
+        placing.current = { key, placed: loadLayout(client).then((layOut) => layOut(sized)) };
+      }
+      placing.current.placed.then(
+        (placed) => {
+          if (!isOver) {
+            setFailure(null);
+            setDrawn({ reply, placed });
+          }
+        },
+        (error: unknown) => {
+          placing.current = null;
+          if (!isOver) {
+            setFailure(toPageError(error));
+          }
+        },
+      );
     }
     return () => {
       isOver = true;
@@ -110,6 +128,21 @@ export function GraphTab(props: WithLayout) {
             opened={inOrder}
             onOpened={(next) => setAsked({ traced, opened: next })}
             onShow={(next) => setAsked({ traced, opened: inOrder, show: next })}
+            search={
+              <GraphSearch
+                text={find}
+                alive={alive}
+                found={drawn.reply.found ?? null}
+                onFind={(next) => {
+                  setFind(next);
+                  setAsked(opened === undefined ? null : { traced, opened: inOrder });
+                }}
+                onNth={(text, nth) => {
+                  setFind(text);
+                  setAsked({ traced, opened: inOrder, nth });
+                }}
+              />
+            }
           />
         </>
       )}

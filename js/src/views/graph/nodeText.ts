@@ -114,6 +114,7 @@ function describeNode(
     flops === undefined || flops === 0 ? "" : flopsText(flops),
     node.tie === undefined ? "" : t("tied, {0}", node.tie),
     node.findings === undefined ? "" : t("has findings: {0}", t(node.findings)),
+    node.n_found === undefined ? "" : node.can_open ? t("{0} found", node.n_found) : t("found"),
     comes.length === 0 ? "" : t("from {0}", ends(comes, "source")),
     goes.length === 0 ? "" : t("to {0}", ends(goes, "target")),
   ]

@@ -161,6 +161,37 @@ test("by keyboard one goes along edges, into a box and out of it", async () => {
   await isAt("9");
 });
 
+test("what is typed is found and counted, and Enter goes from one match to the next", async () => {
+  const client = new TestClient().answer("graph", ({ opened = [], find, nth }) => {
+    const reply = graph(opened.includes("2") || nth !== undefined, { shown: nth === undefined ? null : 2 + nth });
+    const nodes = reply.nodes.map((each, at) => ({
+      ...each,
+      ...(find && (at === 2 || at === 3) ? { n_found: 1 } : {}),
+    }));
+    const found = { n: 2, n_all: 24, ...(nth === undefined ? {} : { nth }) };
+    return { ...reply, nodes, ...(find === undefined ? {} : { found }) };
+  });
+  const { container } = shown(client);
+  await node(/^12 ×/);
+  const box = screen.getByRole("searchbox", { name: "Find boxes" });
+  fireEvent.input(box, { target: { value: "lin" } });
+  await screen.findByText("2 boxes found, 24 with those that repeat");
+  const asked = () => client.requests.at(-1)?.body;
+  expect(asked()).toEqual({ find: "lin" });
+  const reading = () => container.querySelector(".nnw-graph-reading")?.textContent;
+  for (const [nth, words] of [/^lin Linear; 2.ms; found/, /^operator add; found/, /^lin Linear/].entries()) {
+    fireEvent.keyDown(box, { key: "Enter" });
+    await screen.findByText(`${(nth % 2) + 1} of 2 boxes, 24 with those that repeat`);
+    expect(asked()).toEqual({ find: "lin", nth: nth % 2, opened: nth === 0 ? [] : ["2"] });
+    await waitFor(() => expect(reading()).toMatch(words));
+  }
+  expect(container.querySelectorAll(".nnw-graph-found")).toHaveLength(2);
+  fireEvent.click(screen.getByRole("button", { name: "The one before" }));
+  await screen.findByText(/^2 of 2 boxes/);
+  fireEvent.keyDown(box, { key: "Escape" });
+  await waitFor(() => expect(asked()).toEqual({ opened: ["2"] }));
+});
+
 test("the row that is selected has its node, and one that is in a closed box can be shown", async () => {
   const client = kernel();
   shown(client, "h.0.lin");

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -10,6 +11,7 @@ from nnwidgets.formatting import inert, shape_text
 from nnwidgets.introspect.data_flow.flow_graph import FlowEdge
 from nnwidgets.introspect.data_flow.flow_view import FlowView
 from nnwidgets.introspect.data_flow.fold import ShownNodes
+from nnwidgets.introspect.data_flow.search import Found
 from nnwidgets.introspect.data_flow.written import node_name
 from nnwidgets.introspect.records import TraceCall
 from nnwidgets.server.handlers.registry import handles
@@ -17,7 +19,7 @@ from nnwidgets.server.handlers.tracing.forward import last_trace
 from nnwidgets.server.rows.tree_index import TreeIndex
 from nnwidgets.server.session.session import Session
 from nnwidgets.wire.dispatch import Job
-from nnwidgets.wire.schema.graph import GraphEdge, GraphNode, GraphReply
+from nnwidgets.wire.schema.graph import GraphEdge, GraphFound, GraphNode, GraphReply
 
 _MOST_NODES = 400
 _MOST_BYTES = 64_000
@@ -38,11 +40,16 @@ def answer_graph(session: Session, body: Mapping[str, Any], job: Job) -> GraphRe
     """
     trace, view, index = last_trace(session), session.trace_marks.flow, session.index()
     number = view.place_of(body["show"]) if "show" in body else None
+    found = view.search.find(body["find"]) if "find" in body else Found([], 0)
+    told: GraphFound = {"n": len(found.numbers), "n_all": found.n_all}
+    if "nth" in body and found.numbers:
+        told["nth"] = body["nth"] % len(found.numbers)
+        number = found.numbers[told["nth"]]
     error = inert(trace.error, 2_000) if trace.error is not None else None
     for shown, n_closed in _smaller_and_smaller(view, body.get("opened"), number, job):
         graph = shown.graph()
         reply: GraphReply = {
-            "nodes": list(_nodes(index, view, shown)),
+            "nodes": list(_nodes(index, view, shown, Counter(map(shown.shown_as.__getitem__, found.numbers)))),
             "edges": [_edge(edge) for edge in graph.edges],
             "opened": shown.opened,
             "n_closed": n_closed,
@@ -50,6 +57,8 @@ def answer_graph(session: Session, body: Mapping[str, Any], job: Job) -> GraphRe
             "failed_at": trace.failed_at,
             "error": error,
         }
+        if "find" in body:
+            reply["found"] = told
         if len(json.dumps(reply)) <= _MOST_BYTES:
             break
     if body.get("mermaid"):
@@ -84,7 +93,7 @@ def _smaller_and_smaller(
     yield view.show((), _WIDEST[-1]), len(set(opened or ()))
 
 
-def _nodes(index: TreeIndex, view: FlowView, shown: ShownNodes) -> Iterator[GraphNode]:
+def _nodes(index: TreeIndex, view: FlowView, shown: ShownNodes, n_found: Mapping[int, int]) -> Iterator[GraphNode]:
     for at, node in enumerate(shown.nodes):
         within = next((shown.nodes[box].name for box in _around(shown, at) if shown.nodes[box].kind == "module"), "")
         made: GraphNode = {
@@ -103,6 +112,8 @@ def _nodes(index: TreeIndex, view: FlowView, shown: ShownNodes) -> Iterator[Grap
             made["n_calls"] = node.n_calls
         if node.n_repeats > 1:
             made["n_repeats"] = node.n_repeats
+        if n_found.get(at):
+            made["n_found"] = n_found[at]
         if at in shown.stands_for:
             _add_figures(made, index, list(_calls(view, shown, at)))
         yield made
