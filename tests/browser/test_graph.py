@@ -22,7 +22,7 @@ X = torch.rand(2, 20)"""
 
 @pytest.fixture
 def explorer(lab):
-    notebook = lab.open([models.LOAD, RESIDUAL, "%nn net", "%nn graph net X"])
+    notebook = lab.open([models.LOAD, RESIDUAL, "%nn net", "%nn graph net X", "%nn activations net X"])
     notebook.run(0, 1, 2)
     return notebook.explorer(2)
 
@@ -77,6 +77,13 @@ def test_the_graph_is_opened_and_followed_by_mouse_and_by_keyboard(explorer, lab
         expect(explorer.inspector.get_by_text(f"{n} of 4 boxes")).to_be_visible()
         expect(explorer.inspector.locator(".nnw-graph-reading")).to_have_text(re.compile(f"^{name} Linear.*; found"))
     explorer.screenshot("graph-found")
+    colours = explorer.inspector.get_by_role("combobox", name="Colours")
+    expect(colours).to_contain_text("by activations: no run yet")
+    explorer.notebook.run(4)
+    colours.select_option("by activations")
+    expect(explorer.inspector.get_by_text(re.compile(r"std [\d.]+ to [\d.]+, log scale"))).to_be_visible()
+    expect(linear.locator(".nnw-graph-by-activations")).to_have_count(1)
+    explorer.screenshot("graph-activations")
     assert violations(explorer) == []
 
     lab.theme("JupyterLab Dark")

@@ -64,6 +64,18 @@ def test_a_node_tells_of_all_that_it_stands_for(view):
     assert (block["path"], block["class_name"], block["n_calls"]) == ("1", "Block", 3)
 
 
+def test_after_a_run_of_activations_a_node_tells_the_std_on_the_scale_of_the_rows(view):
+    assert "signal" not in node_of(asked(view, "graph", opened=[]), "0")
+    view.show_activations(nnw.activations(view._session.module, torch.randn(2, 4)))
+    marks = view._session.signal
+    reply = asked(view, "graph", opened=[])
+    row = marks.row("0")
+    assert node_of(reply, "0")["signal"] == {"std": row["std"], "level": row["level"], "n_bad": 0}
+    levels = sorted(marks.row(str(at))["level"] for at in range(1, 13))
+    assert node_of(reply, "1 … 12")["signal"]["level"] == levels[6]
+    assert "signal" not in node_of(reply, "output")
+
+
 def test_a_parameter_that_repeats_share_counts_once():
     blocks = [Block() for _ in range(4)]
     for block in blocks[1:]:

@@ -930,6 +930,18 @@ export interface GraphBody {
 }
 
 /**
+ * What the last run of `activations` brought there: as on the row of the module; of several, that in the middle.
+ *
+ * std: of the values of the first tensor that it gave. level: where that lies, 0 to 1, on the logarithmic scale of the
+ *     rows' bars. n_bad: NaN and infinite values, of several together.
+ */
+export interface GraphSignal {
+  readonly std: number | string;
+  readonly level: number;
+  readonly n_bad: number | string;
+}
+
+/**
  * A box of the graph, or one of its ends. What isn't there is zero, false, or nothing.
  *
  * key: what it is known by, whatever else is shown, as long as the trace is the last.
@@ -965,6 +977,7 @@ export interface GraphNode {
   readonly n_params?: number | string;
   readonly tie?: string;
   readonly findings?: "error" | "warning" | "note";
+  readonly signal?: GraphSignal;
   readonly n_found?: number;
 }
 

@@ -25,6 +25,18 @@ class GraphBody(ModelBody):
     mermaid: NotRequired[bool]
 
 
+class GraphSignal(TypedDict):
+    """What the last run of `activations` brought there: as on the row of the module; of several, that in the middle.
+
+    std: of the values of the first tensor that it gave. level: where that lies, 0 to 1, on the logarithmic scale of the
+        rows' bars. n_bad: NaN and infinite values, of several together.
+    """
+
+    std: Number
+    level: float
+    n_bad: Number
+
+
 class GraphNode(TypedDict):
     """A box of the graph, or one of its ends. What isn't there is zero, false, or nothing.
 
@@ -61,6 +73,7 @@ class GraphNode(TypedDict):
     n_params: NotRequired[Number]
     tie: NotRequired[str]
     findings: NotRequired[Severity]
+    signal: NotRequired[GraphSignal]
     n_found: NotRequired[int]
 
 

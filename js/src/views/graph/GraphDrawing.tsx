@@ -1,12 +1,12 @@
 import type { RefObject } from "preact";
 import { useRef } from "preact/hooks";
-import { countText } from "../../lib/format.ts";
+import { countText, toNumber } from "../../lib/format.ts";
 import type { GraphNode, GraphReply } from "../../protocol/messages.ts";
 import type { Line, PlacedGraph, Point, Rect } from "../../state/graph/layout.ts";
 import { HEAD } from "../../state/graph/levels.ts";
 import { LABEL_LINE, LINE, labelOf, linesOf, PAD, usualDtype } from "./nodeText.ts";
 
-export type Colouring = "class" | "time";
+export type Colouring = "class" | "time" | "activations";
 
 interface GraphDrawingProps {
   readonly reply: GraphReply;
@@ -26,6 +26,8 @@ interface GraphDrawingProps {
 }
 
 const N_COLOURS = 6;
+/** So much of a colour leaves what is written on it easy to read. */
+const MOST_TINT = 0.2;
 
 /** The graph as one picture, each node of which can have the focus. */
 export function GraphDrawing(props: GraphDrawingProps) {
@@ -98,7 +100,15 @@ export function GraphDrawing(props: GraphDrawingProps) {
             {...props}
             {...{ node, at, onMove }}
             {...(colour === undefined ? {} : { colour })}
-            {...(colouring === "time" && most > 0 && !isBox(node) ? { share: (node.seconds ?? 0) / most } : {})}
+            share={
+              isBox(node)
+                ? 0
+                : colouring === "time"
+                  ? (node.seconds ?? 0) / (most || 1)
+                  : colouring === "activations"
+                    ? (node.signal?.level ?? 0)
+                    : 0
+            }
           />
         );
       })}
@@ -159,8 +169,8 @@ interface NodeProps extends GraphDrawingProps {
   readonly node: GraphNode;
   readonly at: number;
   readonly colour?: number;
-  /** Of the longest time. */
-  readonly share?: number;
+  /** Of the longest time, or of the scale of activations. */
+  readonly share: number;
 }
 
 /** A node or an open box: a button with a name that says all of it. */
@@ -170,6 +180,7 @@ function Node({ node, at, colour, share, words, placed, current, selected, lit, 
   const lines = linesOf(node);
   const [first = "", ...others] = lines;
   const box = isBox(node);
+  const isBad = rest.colouring === "activations" && toNumber(node.signal?.n_bad ?? 0) > 0;
   const isEnd = node.kind === "input" || node.kind === "output";
   const classes = [
     "nnw-graph-node",
@@ -203,8 +214,11 @@ function Node({ node, at, colour, share, words, placed, current, selected, lit, 
       {colour === undefined ? null : (
         <rect class={`nnw-graph-tone nnw-graph-tone-${colour}`} width={4} {...{ height }} />
       )}
-      {share === undefined || share === 0 ? null : (
-        <rect class="nnw-graph-share" y={height - 4} width={Math.max(1, width * share)} height={4} />
+      {share === 0 ? null : (
+        <g class={isBad ? "nnw-graph-bad" : `nnw-graph-by-${rest.colouring}`}>
+          <rect class="nnw-graph-tint" {...{ width, height }} rx={4} fill-opacity={share * MOST_TINT} />
+          <rect class="nnw-graph-share" y={height - 4} width={Math.max(1, width * share)} height={4} />
+        </g>
       )}
       <text x={box ? PAD : width / 2} y={box ? HEAD - 7 : PAD / 2 + 10}>
         {first}

@@ -5,7 +5,7 @@ import { useRemembered } from "../../hooks/useRemembered.ts";
 import { useRowUnderPointer } from "../../hooks/useRowUnderPointer.ts";
 import { useUniqueId } from "../../hooks/useUniqueId.ts";
 import { currentCatalogue, t, tx } from "../../i18n/translate.ts";
-import { countText } from "../../lib/format.ts";
+import { countText, floatText, toNumber } from "../../lib/format.ts";
 import { consumeEvent, keyOf } from "../../lib/keyEvents.ts";
 import type { GraphNode, GraphReply } from "../../protocol/messages.ts";
 import type { PlacedGraph, Rect } from "../../state/graph/layout.ts";
@@ -38,6 +38,7 @@ export function GraphFrame(props: GraphFrameProps) {
     client,
     path,
     name,
+    run,
     reply,
     placed,
     isStale,
@@ -54,7 +55,8 @@ export function GraphFrame(props: GraphFrameProps) {
   const frame = useRef<HTMLDivElement | null>(null);
   const svg = useRef<SVGSVGElement | null>(null);
   const [zoom, setZoom] = useRemembered<number | null>(memory, "graph zoom", null);
-  const [colouring, setColouring] = useRemembered<Colouring>(memory, "graph colours", "class");
+  const [wanted, setColouring] = useRemembered<Colouring>(memory, "graph colours", "class");
+  const colouring = wanted === "activations" && run === 0 ? "class" : wanted;
   const [key, setKey] = useRemembered<string>(memory, "graph node", "");
   const under = useRowUnderPointer(frame);
   const current = Math.max(
@@ -216,8 +218,12 @@ export function GraphFrame(props: GraphFrameProps) {
           <select value={colouring} onChange={(event) => setColouring(event.currentTarget.value as Colouring)}>
             <option value="class">{t("by class")}</option>
             <option value="time">{t("by time")}</option>
+            <option value="activations" disabled={run === 0}>
+              {run === 0 ? t("by activations: no run yet") : t("by activations")}
+            </option>
           </select>
         </label>
+        {colouring === "activations" ? <span class="nnw-caption">{scaleText(reply)}</span> : null}
         <span class="nnw-graph-zoom">
           <button type="button" class="nnw-button-tiny" aria-label={t("Smaller")} onClick={() => zoomTo(scale / STEP)}>
             −
@@ -280,6 +286,16 @@ export function GraphFrame(props: GraphFrameProps) {
       </p>
     </section>
   );
+}
+
+/** Between which stds the nodes lie. */
+function scaleText({ nodes }: GraphReply): string {
+  const stds = nodes
+    .flatMap(({ signal }) => (signal === undefined ? [] : [toNumber(signal.std)]))
+    .filter(Number.isFinite);
+  return stds.length === 0
+    ? ""
+    : t("std {0} to {1}, log scale", floatText(Math.min(...stds), 2), floatText(Math.max(...stds), 2));
 }
 
 /** How far to scroll so that what is there comes into sight, with some room around it. */

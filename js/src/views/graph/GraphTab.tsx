@@ -21,6 +21,8 @@ export interface GraphTabProps {
   readonly name: string;
   /** Goes up with each trace. */
   readonly traced: number;
+  /** The last run of `activations`; 0 where there was none. */
+  readonly run: number;
   readonly alive: boolean;
   readonly memory: Memory;
   readonly onNavigate: (path: string) => void;
@@ -55,7 +57,7 @@ const COMMAND = "%nn graph net X";
 
 /** What flows through the last forward, as a graph whose boxes open. */
 export function GraphTab(props: WithLayout) {
-  const { client, path, traced, alive, memory, loadLayout, children, onNavigate } = props;
+  const { client, path, traced, run, alive, memory, loadLayout, children, onNavigate } = props;
   const [asked, setAsked] = useRemembered<Asked | null>(memory, "graph opened", null);
   // Boxes of another trace have other keys.
   const [find, setFind] = useRemembered(memory, "graph find", "");
@@ -66,7 +68,7 @@ export function GraphTab(props: WithLayout) {
     ...shown,
     ...(find === "" ? {} : { find }),
   };
-  const { answer, isCurrent, error, retry } = useQuery(client, "graph", body, { generation: traced, alive });
+  const { answer, isCurrent, error, retry } = useQuery(client, "graph", body, { generation: traced + run, alive });
   const reply = answer?.body ?? null;
   const [drawn, setDrawn] = useState<Drawn | null>(null);
   const [failure, setFailure] = useState<PageError | null>(null);

@@ -1,6 +1,7 @@
 /** What of its style a drawing takes along. */
 const STYLED = [
   "fill",
+  "fill-opacity",
   "stroke",
   "stroke-width",
   "stroke-dasharray",

@@ -1,5 +1,5 @@
 import { t } from "../../i18n/translate.ts";
-import { countText, flopsText, secondsText } from "../../lib/format.ts";
+import { countText, floatText, flopsText, secondsText, toNumber } from "../../lib/format.ts";
 import type { GraphEdge, GraphNode, GraphReply } from "../../protocol/messages.ts";
 import { HEAD, type SizedGraph } from "../../state/graph/levels.ts";
 
@@ -112,6 +112,8 @@ function describeNode(
     n_params === 0 ? "" : t("{0} {0|parameter|parameters}", countText(n_params)),
     seconds === undefined ? "" : secondsText(seconds),
     flops === undefined || flops === 0 ? "" : flopsText(flops),
+    node.signal === undefined ? "" : t("std {0}", floatText(node.signal.std, 3)),
+    toNumber(node.signal?.n_bad ?? 0) === 0 ? "" : t("{0} NaN or infinite", countText(node.signal?.n_bad ?? 0)),
     node.tie === undefined ? "" : t("tied, {0}", node.tie),
     node.findings === undefined ? "" : t("has findings: {0}", t(node.findings)),
     node.n_found === undefined ? "" : node.can_open ? t("{0} found", node.n_found) : t("found"),

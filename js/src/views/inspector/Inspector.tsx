@@ -244,6 +244,7 @@ export function Inspector(props: InspectorProps) {
               {selected === "graph" && editing !== null ? (
                 <LazyGraph
                   {...{ client, path, traced, onNavigate, onHover }}
+                  run={signal?.run ?? 0}
                   name={name}
                   alive={alive}
                   memory={editing.memory}

@@ -56,7 +56,7 @@ function graph(isOpen: boolean, change: Partial<GraphReply> = {}): GraphReply {
   };
 }
 
-function shown(client: TestClient, path = "") {
+function shown(client: TestClient, path = "", run = 0) {
   const [onNavigate, onHover] = [vi.fn(), vi.fn()];
   const memory = new Map();
   const tab = (traced: number) => (
@@ -64,6 +64,7 @@ function shown(client: TestClient, path = "") {
       {...{ client, path, traced, memory, onNavigate, onHover }}
       name="net"
       alive
+      run={run}
       loadLayout={async () => layOut}
     >
       {null}
@@ -190,6 +191,25 @@ test("what is typed is found and counted, and Enter goes from one match to the n
   await screen.findByText(/^2 of 2 boxes/);
   fireEvent.keyDown(box, { key: "Escape" });
   await waitFor(() => expect(asked()).toEqual({ opened: ["2"] }));
+});
+
+test("after a run of activations nodes can be told by their std, before it the choice says why not", async () => {
+  shown(kernel());
+  expect(await screen.findByRole("option", { name: "by activations: no run yet" })).toHaveProperty("disabled", true);
+  cleanup();
+  const nodes = graph(false).nodes.map((each, at) =>
+    at === 0 ? each : { ...each, signal: { std: 10 ** -at, level: 1 / at, n_bad: at - 1 } },
+  );
+  const { container } = shown(kernel({ nodes }), "", 3);
+  await node(/^12 ×.*; std 0\.1;/);
+  await node(/^output; std 0\.01; 1 NaN or infinite;/);
+  fireEvent.change(screen.getByRole("combobox", { name: "Colours" }), { target: { value: "activations" } });
+  await screen.findByText("std 0.01 to 0.1, log scale");
+  const widths = [...container.querySelectorAll(".nnw-graph-share")].map((bar) => Number(bar.getAttribute("width")));
+  const frame = Number(container.querySelector('[data-key="2"] .nnw-graph-frame')?.getAttribute("width"));
+  expect(widths).toHaveLength(2);
+  expect(widths[0]).toBe(frame);
+  expect(container.querySelectorAll(".nnw-graph-bad")).toHaveLength(1);
 });
 
 test("the row that is selected has its node, and one that is in a closed box can be shown", async () => {

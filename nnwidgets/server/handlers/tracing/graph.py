@@ -16,6 +16,7 @@ from nnwidgets.introspect.data_flow.written import node_name
 from nnwidgets.introspect.records import TraceCall
 from nnwidgets.server.handlers.registry import handles
 from nnwidgets.server.handlers.tracing.forward import last_trace
+from nnwidgets.server.rows.signal_marks import SignalMarks
 from nnwidgets.server.rows.tree_index import TreeIndex
 from nnwidgets.server.session.session import Session
 from nnwidgets.wire.dispatch import Job
@@ -38,7 +39,7 @@ def answer_graph(session: Session, body: Mapping[str, Any], job: Job) -> GraphRe
     Raises:
         RequestError: `model-gone`, `not-traced`, `cancelled`.
     """
-    trace, view, index = last_trace(session), session.trace_marks.flow, session.index()
+    trace, view = last_trace(session), session.trace_marks.flow
     number = view.place_of(body["show"]) if "show" in body else None
     found = view.search.find(body["find"]) if "find" in body else Found([], 0)
     told: GraphFound = {"n": len(found.numbers), "n_all": found.n_all}
@@ -49,7 +50,7 @@ def answer_graph(session: Session, body: Mapping[str, Any], job: Job) -> GraphRe
     for shown, n_closed in _smaller_and_smaller(view, body.get("opened"), number, job):
         graph = shown.graph()
         reply: GraphReply = {
-            "nodes": list(_nodes(index, view, shown, Counter(map(shown.shown_as.__getitem__, found.numbers)))),
+            "nodes": list(_nodes(session, view, shown, Counter(map(shown.shown_as.__getitem__, found.numbers)))),
             "edges": [_edge(edge) for edge in graph.edges],
             "opened": shown.opened,
             "n_closed": n_closed,
@@ -93,7 +94,8 @@ def _smaller_and_smaller(
     yield view.show((), _WIDEST[-1]), len(set(opened or ()))
 
 
-def _nodes(index: TreeIndex, view: FlowView, shown: ShownNodes, n_found: Mapping[int, int]) -> Iterator[GraphNode]:
+def _nodes(session: Session, view: FlowView, shown: ShownNodes, n_found: Mapping[int, int]) -> Iterator[GraphNode]:
+    index = session.index()
     for at, node in enumerate(shown.nodes):
         within = next((shown.nodes[box].name for box in _around(shown, at) if shown.nodes[box].kind == "module"), "")
         made: GraphNode = {
@@ -115,7 +117,7 @@ def _nodes(index: TreeIndex, view: FlowView, shown: ShownNodes, n_found: Mapping
         if n_found.get(at):
             made["n_found"] = n_found[at]
         if at in shown.stands_for:
-            _add_figures(made, index, list(_calls(view, shown, at)))
+            _add_figures(made, index, session.signal, list(_calls(view, shown, at)))
         yield made
 
 
@@ -134,7 +136,7 @@ def _calls(view: FlowView, shown: ShownNodes, at: int) -> Iterator[TraceCall]:
             yield call
 
 
-def _add_figures(made: GraphNode, index: TreeIndex, calls: Sequence[TraceCall]) -> None:
+def _add_figures(made: GraphNode, index: TreeIndex, signal: SignalMarks, calls: Sequence[TraceCall]) -> None:
     """Add what is known of the calls that a node stands for, and of their modules."""
     if len(calls[0].path) <= _LONGEST_PATH:
         made["path"] = calls[0].path
@@ -144,8 +146,13 @@ def _add_figures(made: GraphNode, index: TreeIndex, calls: Sequence[TraceCall]) 
         made["seconds"] = sum(call.seconds or 0.0 for call in calls)
     if all(call.flops is not None for call in calls):
         made["flops"] = sum(call.flops or 0 for call in calls)
-    places = (index.resolve(path) for path in dict.fromkeys(call.path for call in calls))
-    rows = [place.row for place in places if place is not None]
+    paths = dict.fromkeys(call.path for call in calls)
+    met = sorted((row for path in paths if (row := signal.row(path)) is not None), key=lambda row: row["level"])
+    if met:
+        middle = met[len(met) // 2]
+        n_bad = sum(int(row["n_bad"]) for row in met)
+        made["signal"] = {"std": middle["std"], "level": middle["level"], "n_bad": n_bad}
+    rows = [place.row for path in paths if (place := index.resolve(path)) is not None]
     made["n_params"] = index.n_params_of(rows)
     tie = next((index.tie_inside[row] for row in rows if index.tie_inside[row]), None)
     if tie is not None:
