@@ -12,6 +12,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from nnwidgets.introspect.data_flow.flow_graph import FlowGraph
 from nnwidgets.introspect.module_tree.text import TextRow
 from nnwidgets.introspect.records import Severity
 from nnwidgets.sentences import head, told
@@ -44,12 +45,14 @@ class Table:
         rows: As many cells each.
         right: Columns that stand to the right.
         n_more: Rows left out.
+        behind: What HTML says in its place until it is opened; "" where it is open.
     """
 
     heads: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
     right: tuple[int, ...] = ()
     n_more: int = 0
+    behind: str = ""
 
 
 @dataclass(frozen=True)
@@ -164,11 +167,18 @@ class Curves:
 
 
 @dataclass(frozen=True)
+class Flow:
+    """A graph as a picture, which HTML alone shows: what it tells is told beside it."""
+
+    graph: FlowGraph
+
+
+@dataclass(frozen=True)
 class Preformatted:
     """Lines that are laid out already."""
 
     text: str
 
 
-Block = Title | Facts | Table | Outline | Note | Code | Bars | Curves | Preformatted
+Block = Title | Facts | Table | Outline | Note | Code | Bars | Curves | Flow | Preformatted
 Document = tuple[Block, ...]

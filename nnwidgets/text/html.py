@@ -20,12 +20,14 @@ from nnwidgets.text.document import (
     Curves,
     Document,
     Facts,
+    Flow,
     Note,
     Outline,
     Preformatted,
     Table,
     Title,
 )
+from nnwidgets.text.flow_layout import Box, Line, lay_out_flow
 from nnwidgets.text.pages.model import inert_code
 
 _MOST_NAME = 120
@@ -84,7 +86,7 @@ def render_page(document: Document, title: str) -> str:
     )
 
 
-def _parts(block: Block) -> Iterator[str]:
+def _parts(block: Block) -> Iterator[str]:  # noqa: C901 - one way per kind of block
     match block:
         case Title():
             detail = f" · {_safe(block.detail)}" if block.detail else ""
@@ -106,6 +108,8 @@ def _parts(block: Block) -> Iterator[str]:
             yield from _bars(block)
         case Curves():
             yield from _curves(block)
+        case Flow():
+            yield from _flow(block)
         case Preformatted():
             yield f"<pre>{_safe_lines(block.text, _MOST_WRITTEN)}</pre>"
 
@@ -127,6 +131,8 @@ def _facts(block: Facts) -> Iterator[str]:
 
 
 def _table(block: Table) -> Iterator[str]:
+    if block.behind:
+        yield f"<details><summary>{_safe(told(block.behind))}</summary>"
     yield f"{_TABLE}<thead><tr>"
     yield from (
         f'<th scope="col"{_alignment(column, block.right, said, breaks=not said.isascii())}>{said}</th>'
@@ -144,6 +150,8 @@ def _table(block: Table) -> Iterator[str]:
     yield "</tbody></table>"
     if block.n_more:
         yield f"<p>… {exact_count(block.n_more)} more</p>"
+    if block.behind:
+        yield "</details>"
 
 
 def _alignment(column: int, right: Sequence[int], said: str, *, breaks: bool) -> str:
@@ -224,6 +232,75 @@ def _bars(block: Bars) -> Iterator[str]:
         percent = 100 * count / top
         yield f'<div style="flex:1;height:{percent:.1f}%;background:currentColor;opacity:.55;margin-right:1px"></div>'
     yield "</div>"
+
+
+_RED = "hsl(0,65%,55%)"
+
+
+def _flow(block: Flow) -> Iterator[str]:
+    """Draw a graph, for eyes alone: a table tells the same."""
+    found = lay_out_flow(block.graph)
+    size = f"{found.width:.0f} {found.height:.0f}"
+    yield (
+        f'<svg aria-hidden="true" viewBox="0 0 {size}" width="{found.width:.0f}" height="{found.height:.0f}"'
+        ' style="max-width:100%;height:auto" font-family="ui-monospace,monospace" font-size="11" fill="currentColor">'
+    )
+    for box in found.boxes:
+        yield _ground(box)
+    yield '<g stroke="currentColor" fill="none" opacity=".6">'
+    yield from (_way(line) for line in found.lines)
+    yield "</g>"
+    for line in found.lines:
+        if line.through:
+            (x, y), (_, end) = line.corners[0], line.corners[-1]
+            words = f'<tspan font-style="italic" fill-opacity=".65">{_safe(line.through)}</tspan>'
+            yield f'\n<text x="{x + 9:.0f}" y="{(y + end) / 2 + 2:.0f}" font-size="10">{words}</text>'
+    for box in found.boxes:
+        yield _words(box)
+    yield "</svg>"
+
+
+def _ground(box: Box) -> str:
+    x, width, height = box.left, box.right - box.left, box.bottom - box.top
+    stroke = f'stroke="{_RED}"' if box.node.failed else 'stroke="currentColor" stroke-opacity=".35"'
+    place = f'width="{width:.0f}" height="{height:.0f}"'
+    if box.is_around:
+        dashes = ' stroke-dasharray="4 3"' if box.node.kind == "row" else ""
+        return f'<rect x="{x:.0f}" y="{box.top:.0f}" {place} rx="5" fill-opacity=".025" {stroke}{dashes}/>'
+    dashes = ' stroke-dasharray="2 2"' if box.node.kind in {"input", "output"} else ""
+    rx, fill = (4, ".06") if box.node.kind == "module" else (12, ".03")
+    corner = f"M{box.right:.0f} {box.top + 5:.0f}h3V{box.bottom + 3:.0f}H{x + 5:.0f}v-3"
+    behind = f'<path d="{corner}" fill="none" {stroke}/>'
+    own = f'<rect x="{x:.0f}" y="{box.top:.0f}" {place} rx="{rx}" fill-opacity="{fill}" {stroke}{dashes}/>'
+    return (behind if box.node.n_repeats > 1 else "") + own
+
+
+def _way(line: Line) -> str:
+    """A line with rounded corners and a head."""
+    (x, y), *_, (end_x, end_y) = line.corners
+    dashes = ' stroke-dasharray="4 3"' if line.is_to_next else ""
+    head = '<path stroke="none" fill="currentColor" d="M{:.1f} {:.1f}{}"/>'
+    if len(line.corners) == 2:  # noqa: PLR2004 - straight down
+        return f'<path d="M{x:.1f} {y:.1f}V{end_y - 5:.1f}"{dashes}/>' + head.format(end_x, end_y, "l-3.5 -7h7z")
+    lane = line.corners[1][0]
+    out, down = (5 if lane > x else -5), (5 if end_y > y else -5)
+    way = (
+        f"M{x:.1f} {y:.1f}H{lane - out:.1f}q{out} 0 {out} {down}V{end_y - down:.1f}q0 {down} {-out} {down}"
+        f"H{end_x + out:.1f}"
+    )
+    wings = "l7 -3.5v7z" if lane > x else "l-7 -3.5v7z"
+    return f'<path d="{way}"{dashes}/>' + head.format(end_x, end_y, wings)
+
+
+def _words(box: Box) -> str:
+    y = box.top + 15.5
+    x = (box.axis if box.is_around else box.left) + 9
+    shade = ' fill-opacity=".7"'
+    name = f'<tspan font-weight="600">{_safe(told_where_it_speaks(box.title))}</tspan>'
+    kind = f" <tspan{shade}>{_safe(box.class_name)}</tspan>" if box.class_name else ""
+    shapes = f' <text x="{box.right - 9:.0f}" y="{y:.1f}" text-anchor="end"{shade}>{_safe(box.shapes)}</text>'
+    red = f' fill="{_RED}"' if box.node.failed else ""
+    return f'\n<text x="{x:.0f}" y="{y:.1f}"{red}>{name}{kind}</text>' + (shapes if box.shapes else "")
 
 
 _WIDTH, _HEIGHT = 420.0, 120.0

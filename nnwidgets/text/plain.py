@@ -16,6 +16,7 @@ from nnwidgets.text.document import (
     Curves,
     Document,
     Facts,
+    Flow,
     Note,
     Outline,
     Preformatted,
@@ -66,6 +67,8 @@ def _lines(block: Block) -> list[str]:  # noqa: C901, PLR0911 - one way out per 
             return _bars(block)
         case Curves():
             return _curves(block)
+        case Flow():
+            return []
         case Preformatted():
             return [_fit_inert(line) for line in block.text.split("\n")]
 

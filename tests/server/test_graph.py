@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 import nnwidgets as nnw
+from nnwidgets.widgets.static_output import static_bundle
 from tests.introspect.data_flow.test_edges import Block, By, line
 from tests.support.requests import asked
 
@@ -92,8 +93,13 @@ def test_what_a_module_is_in_is_opened_to_show_it(view):
     assert asked(view, "graph", opened=[], show="nowhere")["shown"] is None
 
 
-def test_without_a_trace_there_is_no_graph(view):
+def test_without_a_trace_there_is_no_graph_on_the_page_or_in_an_export(view):
+    html = static_bundle(view._session)["text/html"]
+    assert html.count("<svg") == 1
+    assert "inner" in html.partition("<svg")[2].partition("</svg>")[0]
+    assert len(html) < 11_000
     asked(view, "clear_trace")
+    assert "<svg" not in static_bundle(view._session)["text/html"]
     assert asked(view, "graph")["code"] == "not-traced"
 
 

@@ -1,5 +1,6 @@
 """HTML without script, whose structure says it all."""
 
+import itertools
 import re
 from html.parser import HTMLParser
 
@@ -8,9 +9,11 @@ from torch import nn
 
 import nnwidgets as nnw
 from nnwidgets.text.document import Curve, Curves
+from nnwidgets.text.flow_layout import lay_out_flow
 from nnwidgets.text.html import render_html
 from nnwidgets.text.pages.changes import change_page
-from nnwidgets.text.pages.model import findings_page, tensor_page, trace_page, tree_page
+from nnwidgets.text.pages.model import findings_page, flow_page, tensor_page, trace_page, tree_page
+from tests.introspect.data_flow.test_edges import Block, line
 
 
 class Outline(HTMLParser):
@@ -129,3 +132,48 @@ def test_curves_are_drawn_without_script_and_their_names_are_text():
     assert (
         render_html((Curves("std", "0", "1", (Curve("none", (None, 0.0), (None, 0.0), (None, 0.0)),)),)).count("<") == 2
     )
+
+
+def graph_of(net, *inputs):
+    with torch.no_grad():
+        return nnw.trace(net, *inputs).graph()
+
+
+def test_a_graph_is_drawn_box_below_box_with_what_skips_some_beside_them():
+    graph = graph_of(nn.Sequential(line(), *(Block() for _ in range(3)), line()), torch.randn(2, 4))
+    page = render_html(flow_page(graph))
+    assert "<script" not in page
+    assert "<details><summary>The same as a table</summary><table" in page
+    found = lay_out_flow(graph)
+    leaves = [box for box in found.boxes if not box.is_around]
+    assert all(one.bottom < other.top for one, other in itertools.pairwise(leaves))
+    for box in found.boxes:
+        around = found.boxes[box.node.parent] if box.node.parent is not None else None
+        if around is not None:
+            assert around.left < box.left < box.right < around.right
+            assert around.top < box.top < box.bottom < around.bottom
+    assert len(found.lines) == len(graph.edges)
+    beside = [line for line in found.lines if len(line.corners) > 2]
+    block = next(box for box in found.boxes if box.is_around)
+    skips = sorted((line.corners[1][0] > block.axis, line.is_to_next) for line in beside)
+    assert skips == [(False, True), (False, True), (True, False)]
+    for (_, (x, top), (_, bottom), _), *_ in beside:
+        high, low = min(top, bottom), max(top, bottom)
+        met = [box for box in found.boxes if box.bottom > high and box.top < low]
+        between = [box for box in met if not (box.is_around and box.top < high and box.bottom > low)]
+        assert between
+        assert not any(box.left <= x <= box.right for box in between)
+    assert all(0 < x < found.width and 0 < y < found.height for line in found.lines for x, y in line.corners)
+
+
+def test_a_graphs_names_are_text_and_a_large_one_is_only_told():
+    net = nn.Sequential()
+    net.add_module("<b>", type("<script>", (nn.ReLU,), {})())
+    net.add_module("tail", nn.Linear(2, 2))
+    page = render_html(flow_page(graph_of(net, torch.ones(1, 2))))
+    assert page.count("&lt;script&gt;") == page.count("&lt;b&gt;") == 2
+    assert "<script" not in page
+    unlike = nn.Sequential(*(nn.Dropout(at / 100) if at % 2 else nn.ReLU() for at in range(60)))
+    told = render_html(flow_page(nnw.trace(unlike, torch.ones(1)).graph(fold=False)))
+    assert "<svg" not in told
+    assert "<details" not in told

@@ -21,7 +21,8 @@ from nnwidgets.introspect.module_tree.text import count_text, lines, totals_text
 from nnwidgets.introspect.records import Finding, TensorEntry, TensorStats, TieGroup, TraceCall
 from nnwidgets.introspect.tracing.trace_record import RankTrace, Trace
 from nnwidgets.sentences import told
-from nnwidgets.text.document import Bars, Block, Code, Document, Facts, Note, Outline, Table, Title
+from nnwidgets.text.document import Bars, Block, Code, Document, Facts, Flow, Note, Outline, Table, Title
+from nnwidgets.text.flow_layout import MOST_DRAWN
 
 MOST_ROWS = 500
 """Rows of a tree or table; what is left out is counted."""
@@ -233,7 +234,10 @@ def flow_page(graph: FlowGraph) -> Document:
         for node, level in zip(graph.nodes[:MOST_ROWS], levels, strict=False)
     ]
     heads = ("#", "node", "class", "takes from #")
-    blocks: list[Block] = [Table(heads, tuple(rows), right=(0,), n_more=max(0, len(graph.nodes) - MOST_ROWS))]
+    is_drawn = len(graph.nodes) <= MOST_DRAWN
+    n_more, behind = max(0, len(graph.nodes) - MOST_ROWS), "The same as a table" if is_drawn else ""
+    blocks: list[Block] = [Flow(graph)] if is_drawn else []
+    blocks.append(Table(heads, tuple(rows), right=(0,), n_more=n_more, behind=behind))
     closed = sum(node.n_calls for node in graph.nodes if not node.is_open)
     said = [counted(len(graph.nodes), "node", exact_count), counted(len(graph.edges), "edge", exact_count)]
     if closed:
@@ -247,7 +251,7 @@ def flow_page(graph: FlowGraph) -> Document:
 def _flow_name(node: FlowNode, graph: FlowGraph) -> str:
     name = node_name(node, "" if node.parent is None else graph.nodes[node.parent].name)
     times = f"{exact_count(node.n_repeats)} × " if node.n_repeats > 1 else ""
-    return f"{times}{name or 'in a row'}" + (" ✗ raised" if node.failed else "")
+    return f"{times}{name or ('in a row' if times else 'the model itself')}" + (" ✗ raised" if node.failed else "")
 
 
 def _taken(edges: list[FlowEdge]) -> str:

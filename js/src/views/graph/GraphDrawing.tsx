@@ -212,12 +212,19 @@ function Node({ node, at, colour, share, words, placed, current, selected, lit, 
       ) : null}
       <rect class="nnw-graph-frame" {...{ width, height }} rx={isEnd || node.kind === "operator" ? 9 : 4} />
       {colour === undefined ? null : (
-        <rect class={`nnw-graph-tone nnw-graph-tone-${colour}`} width={4} {...{ height }} />
+        <rect class={`nnw-graph-tone nnw-graph-tone-${colour}`} x={3} y={5} width={4} height={height - 10} rx={2} />
       )}
       {share === 0 ? null : (
         <g class={isBad ? "nnw-graph-bad" : `nnw-graph-by-${rest.colouring}`}>
           <rect class="nnw-graph-tint" {...{ width, height }} rx={4} fill-opacity={share * MOST_TINT} />
-          <rect class="nnw-graph-share" y={height - 4} width={Math.max(1, width * share)} height={4} />
+          <rect
+            class="nnw-graph-share"
+            x={4}
+            y={height - 5}
+            width={Math.max(1, (width - 8) * share)}
+            height={3}
+            rx={1.5}
+          />
         </g>
       )}
       <text x={box ? PAD : width / 2} y={box ? HEAD - 7 : PAD / 2 + 10}>

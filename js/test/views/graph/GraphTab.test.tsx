@@ -208,7 +208,7 @@ test("after a run of activations nodes can be told by their std, before it the c
   const widths = [...container.querySelectorAll(".nnw-graph-share")].map((bar) => Number(bar.getAttribute("width")));
   const frame = Number(container.querySelector('[data-key="2"] .nnw-graph-frame')?.getAttribute("width"));
   expect(widths).toHaveLength(2);
-  expect(widths[0]).toBe(frame);
+  expect(widths[0]).toBe(frame - 8);
   expect(container.querySelectorAll(".nnw-graph-bad")).toHaveLength(1);
 });
 
