@@ -220,10 +220,10 @@ function Node({ node, at, colour, share, words, placed, current, selected, lit, 
           <rect
             class="nnw-graph-share"
             x={4}
-            y={height - 5}
+            y={height - 4}
             width={Math.max(1, (width - 8) * share)}
             height={3}
-            rx={1.5}
+            rx={1}
           />
         </g>
       )}
