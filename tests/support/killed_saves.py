@@ -109,9 +109,9 @@ def _save(root: Path, form: str, value: float, victims: list[int], delay: float)
 
 def _code(root: Path, rank: int) -> int:
     said = root / f"said-{rank}"
-    code = int(said.read_text()) if said.exists() else -1
+    code = said.read_text() if said.exists() else ""
     said.unlink(missing_ok=True)
-    return code
+    return int(code or -1)  # it may be killed as it says that
 
 
 def _kid(rank: int, port: int, path: Path, value: float, begun: int) -> None:
