@@ -318,7 +318,7 @@ def _swap(module: object, verb: str, *, force: bool) -> Change:
                 return swap.logged()
     except BaseException:
         for swap in begun:
-            with log.lock_over(swap.entry.tensors):
+            with log.lock_over(swap.entry.tensors, surely=True):
                 is_settled = agreement is not None and agreement.is_settled
                 retry_until_complete(swap.logged if is_settled else swap.take_back)
         raise

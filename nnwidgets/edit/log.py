@@ -13,7 +13,7 @@ import torch
 from nnwidgets.edit.change import Change
 from nnwidgets.edit.undo_copy.undo import UndoRecord
 from nnwidgets.introspect.model_values import ModelValues
-from nnwidgets.introspect.safe_access.exclusion import exclude_others
+from nnwidgets.introspect.safe_access.exclusion import check_wanted, exclude_others, wait_on
 from nnwidgets.introspect.safe_access.objects import require_module
 
 DEFAULT_BUDGET_BYTES = 2 * 2**30
@@ -77,9 +77,9 @@ class Log:
         """Held, alone or with tensors of the model, by whoever changes the history; who reads it waits for nobody."""
         return self.lock_over(())
 
-    def lock_over(self, tensors: Iterable[Any]) -> AbstractContextManager[int]:
+    def lock_over(self, tensors: Iterable[Any], *, surely: bool = False) -> AbstractContextManager[int]:
         """Held by whoever writes tensors of the model: nobody else does, nor runs what has them."""
-        return exclude_others([self._model_id, *map(id, tensors)])
+        return exclude_others([self._model_id, *map(id, tensors)], wait_on if surely else check_wanted)
 
     @property
     def marked_bytes(self) -> int:

@@ -31,8 +31,10 @@ from nnwidgets.formatting import budget_text, short_bytes
 from nnwidgets.introspect import sampled_stats
 from nnwidgets.introspect.optimizers import optimizers_in
 from nnwidgets.introspect.records import TensorStats
-from nnwidgets.introspect.safe_access.holders import whose
+from nnwidgets.introspect.safe_access.holders import local_shard, whose
+from nnwidgets.introspect.safe_access.objects import is_tensor
 from nnwidgets.introspect.safe_access.scan import gc_paused
+from nnwidgets.introspect.safe_access.tensors import plain_torch
 from nnwidgets.introspect.statistics.exact_stats import exact_stats, version
 
 
@@ -146,7 +148,9 @@ def commit(model: ChangeScope, plan: Plan) -> Change:
                     return change
             return made[0].logged()
     except BaseException:
-        with log.lock_over(written):
+        if not begun:
+            raise
+        with log.lock_over(written, surely=True):
             if made and agreement is not None and agreement.is_settled:
                 # Interrupted when the other ranks had gone on: it stays here too.
                 retry_until_complete(made[0].logged)
@@ -157,6 +161,8 @@ def commit(model: ChangeScope, plan: Plan) -> Change:
 
 def try_out(model: ChangeScope, plan: Plan) -> dict[str, TensorStats]:
     """Statistics of what is there once a plan is carried out, by path; it is put back before this returns.
+
+    Versions too, which tell autograd and views that something was written: a graph from before has its backward still.
 
     Raises:
         InitializerError: Its copy of what it writes over would take the room of undo copies.
@@ -172,12 +178,27 @@ def try_out(model: ChangeScope, plan: Plan) -> dict[str, TensorStats]:
                 path=plan.places[0].path,
                 hint="Apply it; undo takes it back.",
             )
+        versions = _versions_of(model)
         try:
             change = _carry_out(model, plan, log, begun, [])
             tensors = {path: model.tensor(path) for path in (*(place.path for place in plan.places), *change.paths)}
             return {path: replace(exact_stats(data_of(each)), of=whose(each)) for path, each in tensors.items()}
         finally:
             _put_back(plan, log, begun)
+            for each in versions:
+                each.__exit__(None, None, None)
+
+
+def _versions_of(model: ChangeScope) -> list[Any]:
+    """What gives all tensors of a model the versions again that they have now, and their parts here."""
+    whole = [each for each in model.live.scan.slot_values if is_tensor(each)]
+    parts = [part for each in whole if (part := local_shard(each)) is not None and part is not each]
+    with plain_torch():
+        return [
+            torch.autograd._unsafe_preserve_version_counter(each)  # type: ignore[attr-defined]  # noqa: SLF001 - no other way
+            for each in (*whole, *parts)
+            if not each.is_inference()
+        ]
 
 
 def _put_back(plan: Plan, log: Log, begun: Sequence[tuple[UndoRecord, State]]) -> None:

@@ -226,7 +226,12 @@ def test_a_preview_says_whose_numbers_it_has_and_writes_nothing():
         made = nnw.init(net, "0.weight", "normal_", seed=3)
         assert made.after["0.weight"].mean == shown.after["0.weight"].mean
         nnw.undo(net)
+        held = [net[0].weight, local(net[0].weight), net[0].bias]
+        squares, versions = (net[0].weight.to_local().square() * 0.5).sum(), [each._version for each in held]
         shown = nnw.init(net, "0", "reset", seed=5, preview=True)
+        squares.backward()
+        assert torch.equal(local(net[0].weight.grad), before)
+        assert [each._version for each in held] == versions
         assert (shown.after["0.weight"].of, shown.is_preview) == ("rank 2: 4 × 12 of 16 × 12", True)
         assert torch.equal(local(net[0].weight), before)
         assert [len(each) for each in (nnw.history(net).changes, nnw.history(net).undone)] == [0, 1]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import threading
+import time
 
 import pytest
 import torch
@@ -11,6 +12,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from nnwidgets import handle, history, undo
+from nnwidgets.introspect.safe_access.exclusion import alone_with
 from nnwidgets.server.handlers.registry import handlers, is_long
 from nnwidgets.server.notebook import folder as notebook_folder
 from nnwidgets.server.session.session import Session
@@ -288,6 +290,28 @@ def test_a_cancelled_load_leaves_everything_as_it_was_or_was_done(folder, name):
         assert reply["error"]["code"] == "cancelled"
         assert same(net, before)
         assert not history(net).changes
+
+
+def test_what_waits_for_who_else_has_the_model_is_cancelled_and_changes_nothing(folder):
+    net = large()
+    torch.save({"0": torch.zeros(512, 1024)}, folder / "f.pt")
+    before = bits(net)
+    far = Far(net, at_progress=None)
+    bodies = {"init": {"path": "0", "how": "zeros_"}, "load": {"path": "f.pt", **LOAD, "strict": False}}
+    with alone_with(net):
+        for kind, body in bodies.items():
+            far.dispatcher.receive({"v": 1, "id": kind, "kind": kind, "body": body})
+        time.sleep(0.4)
+        for kind in bodies:
+            far.dispatcher.receive({"v": 1, "id": f"cancel {kind}", "kind": "cancel", "body": {"id": kind}})
+        # Here, while both would still wait.
+        with far.done:
+            assert far.done.wait_for(lambda: len(far.replies) == 4, WAIT)
+        assert [each["error"]["code"] for each in far.replies if not each["ok"]] == ["cancelled"] * 2
+        while far.dispatcher.pending:
+            time.sleep(0.01)
+    assert same(net, before)
+    assert not history(net).changes
 
 
 def test_a_load_cancelled_at_its_first_progress_never_writes(folder):

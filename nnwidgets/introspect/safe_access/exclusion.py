@@ -1,4 +1,7 @@
-"""Threads kept out of each other's way where one writes, or runs and puts back, what another would meanwhile."""
+"""Threads kept out of each other's way where one writes, or runs and puts back, what another would meanwhile.
+
+What waits for others, here or on other ranks, asks now and then whether it is wanted still.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ import os
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 
 from nnwidgets.introspect.safe_access.scan import ModelScan, read
 
@@ -40,12 +44,34 @@ _LONGEST_WAIT = 0.1
 """Seconds until who waits looks again, told or not: who should have told may have been interrupted."""
 
 
-def _wait_on() -> None:
-    """However long others take."""
+_CHECK: ContextVar[Callable[[], None]] = ContextVar("check", default=lambda: None)
 
 
 @contextmanager
-def exclude_others(ids: Iterable[int], while_waiting: Callable[[], object] = _wait_on) -> Iterator[int]:
+def wanted_as_long_as(check: Callable[[], None]) -> Iterator[None]:
+    """What waits inside for others calls a function now and then; what that raises ends the wait."""
+    token = _CHECK.set(check)
+    try:
+        yield
+    finally:
+        _CHECK.reset(token)
+
+
+def check_wanted() -> None:
+    """Wait no longer where nobody wants it any more.
+
+    Raises:
+        Exception: What the function raised that `wanted_as_long_as` was given.
+    """
+    _CHECK.get()()
+
+
+def wait_on() -> None:
+    """However long others take, wanted or not: as to put back what was done."""
+
+
+@contextmanager
+def exclude_others(ids: Iterable[int], while_waiting: Callable[[], object] = check_wanted) -> Iterator[int]:
     """Wait until no other thread has one of some modules and tensors for itself, and have them inside.
 
     Args:
@@ -92,7 +118,7 @@ def exclude_others(ids: Iterable[int], while_waiting: Callable[[], object] = _wa
 
 
 @contextmanager
-def alone_with(module: object, while_waiting: Callable[[], object] = _wait_on) -> Iterator[ModelScan]:
+def alone_with(module: object, while_waiting: Callable[[], object] = check_wanted) -> Iterator[ModelScan]:
     """Read a model, and have all of it, and of other models what they share with it, for this thread inside.
 
     Args:

@@ -11,6 +11,7 @@ from contextlib import nullcontext
 from functools import partial
 from typing import Any, NamedTuple, TypeVar
 
+from nnwidgets.introspect.safe_access.exclusion import wanted_as_long_as
 from nnwidgets.introspect.statistics.threads import single_thread
 from nnwidgets.server.session.session import Session
 from nnwidgets.wire.dispatch import Handler, Job
@@ -105,7 +106,12 @@ def _holds(rule: Rule, body: Body) -> bool:
 
 
 def _answer(session_of: Callable[[Body], Session], kind: str, body: Body, job: Job) -> Mapping[str, Any]:
-    session, of_model = session_of(body), _OF_MODEL[kind]
+    with wanted_as_long_as(job.check):
+        return _answer_wanted(session_of(body), kind, body, job)
+
+
+def _answer_wanted(session: Session, kind: str, body: Body, job: Job) -> Mapping[str, Any]:
+    of_model = _OF_MODEL[kind]
     if session.over_ranks is None:
         with nullcontext() if is_long(kind, body) else single_thread():
             return of_model.answer(session, body, job)
