@@ -18,6 +18,7 @@ from nnwidgets.distributed.inputs import from_json
 from nnwidgets.distributed.merging import change_json, traces
 from nnwidgets.distributed.merging.tree_json import kinds_of, to_json
 from nnwidgets.distributed.merging.trees import digest_of, facts_of
+from nnwidgets.distributed.serving.at_work import Work, call_off
 from nnwidgets.distributed.shares import (
     ABSENT,
     Share,
@@ -27,7 +28,6 @@ from nnwidgets.distributed.shares import (
     share_of,
     stats_of,
 )
-from nnwidgets.distributed.sources.at_work import Sign, heard
 from nnwidgets.distributed.tiles import tile_of
 from nnwidgets.edit.history import history_of
 from nnwidgets.edit.log import log_of
@@ -67,7 +67,7 @@ def answer(module: nn.Module, body: Mapping[str, Any], said: Mapping[str, Any] |
     """
     rank, world_size = place_in_group()
     if said is None:
-        if body["ask"] not in _ANSWERS:
+        if body["ask"] not in _ANSWERS and "long" not in body:
             raise InvalidTargetError(f"A rank that runs the same lines as others isn't asked for {body['ask']!r}.")
         said = (_long if "long" in body else _ANSWERS[body["ask"]])(module, body)
     return {
@@ -81,23 +81,27 @@ def answer(module: nn.Module, body: Mapping[str, Any], said: Mapping[str, Any] |
 
 
 def _long(module: nn.Module, body: Mapping[str, Any]) -> Said:
-    """Answer what may take long, once however often it is asked; and tell which others are still at it."""
-    number, late = (body["long"].get(name) for name in ("number", "late"))
-    if type(number) is not str or type(late) is not list:
+    """Answer what may take long, once however often it is asked; where it isn't yet, how far it is."""
+    number, seconds = body["long"].get("number"), body["long"].get("seconds")
+    if type(number) is not str or type(seconds) not in (float, type(None)):
         raise InvalidTargetError("The request doesn't say which question it is.")
-    question = number, id(module)
-    if question not in _LAST:
-        for other in list(_LAST)[: -_N_KEPT + 1]:
+    if body["ask"] == "call-off":
+        call_off(number)
+        return {}
+    work = _LAST.get((number, id(module)))
+    if work is None:
+        for other in [each for each, work in _LAST.items() if work.is_over][: -_N_KEPT + 1]:
             del _LAST[other]
-        with Sign(number):
-            _LAST[question] = _ANSWERS[body["ask"]](module, body)
-    elif "change" in body:
+        work = _LAST[number, id(module)] = Work(number, partial(_ANSWERS[body["ask"]], module, body))
+        work.begin(seconds)
+    elif "change" in body and work.is_over:
         held_changes.see(module, body)
-    return _LAST[question] | {"heard": heard(number, late)}
+    said = work.said(seconds)
+    return {"at_work": work.how_far} if said is None else dict(said)
 
 
-_LAST: dict[tuple[str, int], Said] = {}
-"""Answers to the last questions that took long, by a question's number and the model's id."""
+_LAST: dict[tuple[str, int], Work] = {}
+"""The last questions that took long, with their answers, by a question's number and the model's id."""
 
 _N_KEPT = 4
 """Of views that ask at once, none drives out the others' answers."""

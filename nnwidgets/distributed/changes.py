@@ -79,7 +79,13 @@ class Asks(Protocol):
     """Asks all ranks about one model; gives what they say, and what stands for those that don't."""
 
     def __call__(
-        self, ask: str, *, seconds: float | None = None, is_any: bool = False, **body: Any
+        self,
+        ask: str,
+        *,
+        seconds: float | None = None,
+        is_any: bool = False,
+        refused: dict[int, Mapping[str, Any]] | None = None,
+        **body: Any,
     ) -> tuple[Replies, Mapping[int, Missing]]:
         """Ask; as `Ranks.ask` does, it raises where a rank says that it can't."""
 
@@ -108,6 +114,7 @@ def change_from_here(
     arguments = with_path(arguments, given) if function == "load" else arguments
     if function == "init" and given.get("seed") is None:
         given["seed"] = draw_seed()
+    progress = given.pop("progress", None)
     refuse_what_is_here(function, given)
     number = f"{_OWN}/{secrets.token_hex(8)}"
     body = {"function": function, "given": to_json((arguments, given), function), "number": number, "within": seconds}
@@ -115,7 +122,7 @@ def change_from_here(
     _need_all(missing)
     need_whole_job(here)
     try:
-        replies, missing = ask_long(ask, "prepare", seconds=seconds, change=body)
+        replies, missing = ask_long(ask, "prepare", seconds=seconds, progress=progress, change=body)
         _need_all(missing)
         _check_alike({rank: str(each["does"]) for rank, each in replies.items()})
         change = change_json.merged({rank: each["change"] for rank, each in replies.items()})
@@ -156,15 +163,12 @@ def refuse_what_is_here(function: str, given: Mapping[str, Any]) -> None:
     Raises:
         InvalidTargetError: It is given.
     """
-    what = "function" if function == "apply" else next((name for name in _HERE if given.get(name) is not None), None)
+    what = "function" if function == "apply" else "optimizer" if given.get("optimizer") is not None else None
     if what is not None:
         raise InvalidTargetError(
             f"{function} from outside of the ranks takes no {what}.",
             hint="Run it on all of them, with %%px for instance.",
         )
-
-
-_HERE = ("optimizer", "progress")
 
 
 def with_path(arguments: tuple[Any, ...], given: dict[str, Any]) -> tuple[Any, ...]:

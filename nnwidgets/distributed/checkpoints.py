@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Mapping
 from inspect import signature
 from typing import Any
@@ -19,18 +18,15 @@ from nnwidgets.checkpoint.saving.over_ranks.save_together import ranks_of, save_
 from nnwidgets.distributed.changes import Asks, need_whole_job, refuse_what_is_here, with_path
 from nnwidgets.distributed.inputs import from_json, to_json
 from nnwidgets.distributed.merging import plans_and_diffs
+from nnwidgets.distributed.serving.at_work import Work, current_work
 from nnwidgets.distributed.shares import place_in_group
 from nnwidgets.distributed.sources.ask_long import ask_long
-from nnwidgets.distributed.sources.at_work import beat
 from nnwidgets.distributed.sources.source import why_missing
 from nnwidgets.errors import InvalidTargetError, RankMissingError
 from nnwidgets.introspect.safe_access.scan import read
 from nnwidgets.introspect.tracing.inputs import device_of
 
 Said = dict[str, Any]
-
-_LONGEST_SAVE = 600.0
-"""Seconds beyond the timeout that writing a file may take."""
 
 
 def ask_file(ask: Asks, function: str, arguments: tuple[Any, ...], options: Mapping[str, Any], seconds: float) -> Any:
@@ -51,6 +47,7 @@ def ask_file(ask: Asks, function: str, arguments: tuple[Any, ...], options: Mapp
     if function == "save":
         return _ask_save(ask, arguments, options, seconds)
     given = {name: each for name, each in options.items() if each is not None}
+    progress = given.pop("progress", None)
     refuse_what_is_here(function, given)
     sides = with_path(arguments, given)
     if not all(isinstance(each, str) for each in sides[:1]):
@@ -61,15 +58,14 @@ def ask_file(ask: Asks, function: str, arguments: tuple[Any, ...], options: Mapp
     _, missing = ask("here")
     replies: Mapping[int, Mapping[str, Any]] = {}
     if function == "diff" or not missing:
-        replies, missing = ask_long(
-            ask, function, seconds=seconds, without=frozenset(missing), is_any=function == "diff", given=made
-        )
+        told = {"without": frozenset(missing), "is_any": function == "diff", "progress": progress}
+        replies, missing = ask_long(ask, function, seconds=seconds, **told, given=made)
     if function == "diff" and replies:
         return plans_and_diffs.merged_diffs(replies, tuple(missing))
     if missing:
         why = why_missing(missing)
-        told = f"No rank has compared anything. {why}" if function == "diff" else f"A plan needs every rank. {why}"
-        raise RankMissingError(told, ranks=tuple(missing))
+        text = f"No rank has compared anything. {why}" if function == "diff" else f"A plan needs every rank. {why}"
+        raise RankMissingError(text, ranks=tuple(missing))
     return plans_and_diffs.merged_plans({rank: plans_and_diffs.plan_from_json(each) for rank, each in replies.items()})
 
 
@@ -98,7 +94,9 @@ def diff_here(module: nn.Module, body: Mapping[str, Any]) -> Said:
     is_second = options.pop("is_second", False)
     sums: dict[str, Sums] = {}
     sides = (path, module) if is_second else (module, path)
-    found = diff_with_sums(*sides, *arguments, name=str(body["model"]), sums=sums, progress=beat, **options)
+    found = diff_with_sums(
+        *sides, *arguments, name=str(body["model"]), sums=sums, progress=current_work().progress, **options
+    )
     return {"diff": found.to_dict(), "sums": {name: each.to_json() for name, each in sums.items()}}
 
 
@@ -109,13 +107,14 @@ def _ask_save(ask: Asks, arguments: tuple[Any, ...], options: Mapping[str, Any],
         ask: Asks them.
         arguments: What `save` was called with besides the model.
         options: The same, by name.
-        seconds: How long a rank may be silent to the others; all of it may take `_LONGEST_SAVE` more.
+        seconds: How long a rank may be silent to the others.
 
     Raises:
         RankMissingError: A rank is missing, or can't; nothing was saved, unless it says otherwise.
         InvalidTargetError: It has to be run on the ranks: an optimizer or a function is given, or they are no job.
     """
     given = _arguments(arguments, options)
+    progress = given.pop("progress", None)
     refuse_what_is_here("save", given)
     made = to_json(((_path_there(given.pop("path")),), given), "save")
     here, missing = ask("here")
@@ -129,14 +128,16 @@ def _ask_save(ask: Asks, arguments: tuple[Any, ...], options: Mapping[str, Any],
             "These ranks are in no process group: each has a model of its own, and there is one path.",
             hint="Save one of them: nnw.ranks(client[[0]])[name].",
         )
-    longest = time.monotonic() + seconds + _LONGEST_SAVE
-    try:
-        replies, missing = ask("save", seconds=seconds + _LONGEST_SAVE, given=made, patience=seconds)
-    except RankMissingError as error:
-        if time.monotonic() < longest:
-            raise
-        hint = "They may be saving still: look at the path before you save again."
-        raise RankMissingError(error.message, ranks=error.ranks, hint=hint) from None
+    # Ranks tell each other after that time which of them is silent.
+    replies, missing = ask_long(
+        ask, "save", seconds=2 * seconds, is_any=True, is_together=True, progress=progress, given=made, patience=seconds
+    )
+    if not replies:
+        raise RankMissingError(
+            f"A save needs every rank. {why_missing(missing)}",
+            ranks=tuple(missing),
+            hint="They may be saving still: look at the path before you save again.",
+        )
     lost = [f"{each.told(rank, replies)} It was saved all the same." for rank, each in missing.items()]
     return plans_and_diffs.save_report_of(replies, lost)
 
@@ -144,11 +145,17 @@ def _ask_save(ask: Asks, arguments: tuple[Any, ...], options: Mapping[str, Any],
 def save_part(module: nn.Module, body: Mapping[str, Any]) -> Said:
     """Save this rank's part, as all ranks are asked to now."""
     (path, *_), options = _given(module, body)
-    return report_to_json(_save_with_others(module, (path,), options, float(body.get("patience", 0.0))))
+    work = current_work()
+    told = {**options, "progress": work.progress}
+    return report_to_json(_save_with_others(module, (path,), told, float(body.get("patience", 0.0)), work))
 
 
 def _save_with_others(
-    module: nn.Module, arguments: tuple[Any, ...], options: Mapping[str, Any], seconds: float
+    module: nn.Module,
+    arguments: tuple[Any, ...],
+    options: Mapping[str, Any],
+    seconds: float,
+    work: Work | None = None,
 ) -> SaveReport:
     """Save this rank's part, as all ranks do, whether or not the model itself tells that they hold it together.
 
@@ -157,11 +164,13 @@ def _save_with_others(
         arguments: What `save` was called with besides it.
         options: The same, by name.
         seconds: How long to wait for the others.
+        work: What tells whoever asked that this rank works still, or waits for others.
     """
     asked = Request(module, **_arguments(arguments, options))
     world_size = place_in_group()[1]
     ranks = ranks_of(module) or (tuple(range(world_size)) if world_size > 1 else ())
-    return save_together(asked, ranks, seconds) if ranks else save_here(asked)
+    sign = None if work is None else work.sign
+    return save_together(asked, ranks, seconds, sign) if ranks else save_here(asked)
 
 
 def _arguments(arguments: tuple[Any, ...], options: Mapping[str, Any]) -> dict[str, Any]:

@@ -18,8 +18,8 @@ from nnwidgets.checkpoint import LoadReport
 from nnwidgets.distributed.changes import CHANGES
 from nnwidgets.distributed.inputs import from_json
 from nnwidgets.distributed.merging import change_json
+from nnwidgets.distributed.serving.at_work import current_work
 from nnwidgets.distributed.shares import flat_shares, place_in_group, rows_said, share_of
-from nnwidgets.distributed.sources.at_work import beat
 from nnwidgets.edit import Change
 from nnwidgets.edit.log import log_of
 from nnwidgets.edit.over_ranks.agreement import Step, agreed_by
@@ -50,6 +50,7 @@ class HeldChange:
         self.step: Step | None = None
         self.is_kept = False
         self.seen = time.monotonic()
+        self._work = current_work()
 
     @property
     def is_awaited(self) -> bool:
@@ -61,8 +62,8 @@ class HeldChange:
         return drawn
 
     def beat(self) -> None:
-        """Say that it is being made."""
-        beat()
+        """Say that it is being made, unless the notebook wants it no more."""
+        self._work.beat()
 
     def begin(self, said: str) -> bool:  # noqa: ARG002 - nothing is said yet
         """It will be set aside, for which what it writes over has to be kept."""
@@ -97,7 +98,8 @@ def prepare(module: nn.Module, body: Mapping[str, Any]) -> Said:
     log.held = None  # whoever prepared that one has forgotten it
     with agreed_by(held):
         try:
-            made = CHANGES[asked["function"]](module, *arguments, **options)
+            told = {"progress": current_work().progress} if asked["function"] == "load" else {}
+            made = CHANGES[asked["function"]](module, *arguments, **options, **told)
         except TypeError as error:  # it takes no such arguments
             raise InvalidTargetError(f"{asked['function']}: {inert(str(error), 200)}.") from None
     if held.step is not None:

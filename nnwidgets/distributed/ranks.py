@@ -195,6 +195,7 @@ class Ranks(Handles):
         said: Mapping[str, Any] | None = None,
         seconds: float | None = None,
         is_any: bool = False,
+        refused: dict[int, Mapping[str, Any]] | None = None,
     ) -> tuple[Replies, dict[int, Missing]]:
         """Ask every rank.
 
@@ -204,6 +205,7 @@ class Ranks(Handles):
             said: What this rank says to it, where it is one and has made that already.
             seconds: How long an answer may take; None for ``timeout``.
             is_any: Whether no answer from any is one too.
+            refused: Takes the errors of those that refuse, which are raised where it isn't given.
 
         Returns:
             What each said, by rank, and what stands for answers that didn't come.
@@ -219,7 +221,7 @@ class Ranks(Handles):
         answers = self._told_where(self._source.call(request, None, deadline))
         replies: dict[int, Mapping[str, Any]] = {}
         missing: dict[int, Missing] = {}
-        refused: dict[int, Mapping[str, Any]] = {}
+        is_raised, refused = refused is None, {} if refused is None else refused
         for rank, reply in answers.items():
             if isinstance(reply, Missing):
                 known = self._statuses.get(rank)
@@ -230,7 +232,7 @@ class Ranks(Handles):
                 replies[rank] = reply["body"]["said"]
         self._note(answers)
         check_versions({rank: answers[rank]["body"] for rank in replies})  # type: ignore[index] # these answered
-        if refused or not (replies or is_any):
+        if (refused and is_raised) or not (replies or is_any):
             raise refusal(refused, missing, is_all=not replies and not missing)
         return replies, missing
 
@@ -347,11 +349,17 @@ class RankedModel(ModelHandle):
         return getattr(self, f"_{function}")()
 
     def ask(
-        self, ask: str, *, seconds: float | None = None, is_any: bool = False, **body: Any
+        self,
+        ask: str,
+        *,
+        seconds: float | None = None,
+        is_any: bool = False,
+        refused: dict[int, Mapping[str, Any]] | None = None,
+        **body: Any,
     ) -> tuple[Replies, dict[int, Missing]]:
         """Ask every rank about this model; see `Ranks.ask`."""
         asked = {"model": self.name, "ask": ask, **body}
-        return self.ranks.ask(self.module, asked, seconds=seconds, is_any=is_any)
+        return self.ranks.ask(self.module, asked, seconds=seconds, is_any=is_any, refused=refused)
 
     def _trace(self, arguments: tuple[Any, ...], options: Mapping[str, Any]) -> Trace:
         """One forward of all ranks, each on what it was given here, or on what is sent to all."""

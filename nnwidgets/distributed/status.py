@@ -52,7 +52,8 @@ def status_of(rank: int, reply: Mapping[str, Any] | Missing, before: RankStatus 
     else:
         host = str(reply.get("host") or reply.get("body", {}).get("host", ""))
         pid = int(reply.get("body", {}).get("pid", pid))
-        where, doing, otherwise = reply.get("where", {}), "", "idle"
+        is_at_work = "at_work" in reply.get("body", {}).get("said", {})
+        where, doing, otherwise = reply.get("where", {}), "", "busy" if is_at_work else "idle"
     status = RankStatus(
         rank,
         host or (before.host if before is not None else ""),

@@ -131,8 +131,8 @@ def is_filed_and_previewed(net, view, after):
             nnw.save(net, "/nowhere/net/")
         with pytest.raises(nnw.SaveError, match=r"A torch file is written by one process"):
             nnw.save(net, f"{folder}/net.pt")
-        with pytest.raises(nnw.InvalidTargetError, match="save from outside of the ranks takes no progress"):
-            nnw.save(net, place, progress=print)
+        with pytest.raises(nnw.InvalidTargetError, match="save from outside of the ranks takes no optimizer"):
+            nnw.save(net, place, optimizer=object())
         nnw.init(net, "**", "zeros_")
         assert nnw.load(net, path=Path(place)).change.label == "load ckpt"
         assert of_each(view, "bits(net)") == after

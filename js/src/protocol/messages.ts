@@ -22,7 +22,7 @@ export type Status = "match" | "renamed" | "shape_mismatch" | "dtype_cast" | "mi
 
 export type Difference = "values" | "shape" | "dtype" | "added" | "removed" | "equal";
 
-export type Ask = "here" | "tree" | "stats" | "values" | "check" | "trace" | "history" | "initializers" | "target" | "plan" | "diff" | "save" | "prepare" | "renew" | "commit" | "release" | "revoke";
+export type Ask = "here" | "tree" | "stats" | "values" | "check" | "trace" | "history" | "initializers" | "target" | "plan" | "diff" | "save" | "prepare" | "renew" | "commit" | "release" | "revoke" | "call-off";
 
 export type ErrorCode =
   | "malformed"
@@ -1664,12 +1664,13 @@ export interface RankTarget {
  * patience: seconds that "trace" and "save" wait for the other ranks.
  * change: its `number`; for "prepare", the `function`, what it is `given` and the seconds `within` which the next
  *     question comes; for "commit", the seconds since "renew" `within` which it may come.
- * long: of "prepare", "plan" and "diff", which may take long and are asked again while some rank is at them: the
- *     question's `number`, and which ranks are `late`, of whom the answer tells what was heard.
+ * long: of "prepare", "plan", "diff" and "save", which may take long and are asked again until all have answered:
+ *     the question's `number`, and the `seconds` after which a rank that is at it still answers so, and how far it
+ *     is; null: when it is done. "call-off" has the rank end what is under way of that number.
  */
 export interface RankBody {
   readonly model?: string;
-  readonly ask: "here" | "tree" | "stats" | "values" | "check" | "trace" | "history" | "initializers" | "target" | "plan" | "diff" | "save" | "prepare" | "renew" | "commit" | "release" | "revoke";
+  readonly ask: "here" | "tree" | "stats" | "values" | "check" | "trace" | "history" | "initializers" | "target" | "plan" | "diff" | "save" | "prepare" | "renew" | "commit" | "release" | "revoke" | "call-off";
   readonly full?: "" | "first" | "all";
   readonly paths?: readonly string[];
   readonly bins?: boolean;

@@ -18,6 +18,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any
 
+from nnwidgets.distributed.serving.at_work import how_far
 from nnwidgets.distributed.serving.messages import NONCE_BYTES, Channel, WrongTokenError
 from nnwidgets.distributed.serving.position import Watch
 from nnwidgets.introspect.statistics.threads import single_thread
@@ -25,8 +26,8 @@ from nnwidgets.introspect.statistics.threads import single_thread
 Address = tuple[str, int]
 Answer = Callable[[dict[str, Any]], Mapping[str, Any]]
 
-LOOKS = frozenset(("tree", "stats", "values", "check", "history"))
-"""What may be asked beside whatever the rank does."""
+LOOKS = frozenset(("tree", "stats", "values", "check", "history", "call-off"))
+"""What may be asked beside whatever the rank does; that is called off by who began it alone, and knows its number."""
 
 _MOST_AT_ONCE = 16
 _GREETING_SECONDS = 5.0
@@ -123,7 +124,7 @@ class Door:
         said: dict[str, Any] = {"host": platform.node(), "doors": self.doors}
         if "request" in question:
             said["reply"] = self._answer_in_turn(question["request"], seconds)
-        said["where"] = self._watch.where(settle=bool(question.get("settle")))
+        said["where"] = {**self._watch.where(settle=bool(question.get("settle"))), "at_work": how_far()}
         channel.send(said)
 
     def _answer_in_turn(self, request: Any, seconds: float) -> Mapping[str, Any]:

@@ -4,7 +4,6 @@ Start at `source.py`.
 
     source.py         what a source is, and what stands for an answer that didn't come
     ask_long.py       questions that may take long, and ranks that fall silent at them
-    at_work.py        how a rank at one says that it works still
     process_group.py  in a process group, where every rank runs the same line: answers over the group's store
     side_door.py      ranks that have a side door, asked from anywhere
     ipyparallel.py    ipyparallel's engines, asked from the notebook

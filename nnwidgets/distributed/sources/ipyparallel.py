@@ -42,6 +42,7 @@ class EngineSource:
         self._doors: dict[int, Way | None] = {}
         self._elsewhere: dict[int, str] = {}
         self._ranks: dict[int, int] = {}
+        self._under_way: dict[int, tuple[str, Any]] = {}
         self._open(self._engines())
 
     def call(self, request: Mapping[str, Any], ranks: None, deadline: float) -> Answers:  # noqa: ARG002 - all
@@ -68,10 +69,11 @@ class EngineSource:
                 if way is not None:  # it has just had time for that
                     answers.update(DoorSource({engine: way}).call(request, None, deadline))
                 elif engine not in asked:
-                    asked[engine] = _sent(client, engine, handled, dict(request))
+                    asked[engine] = self._asked(engine, request)
                 elif asked[engine] is None:
                     answers[engine] = _DEAD
                 elif asked[engine].ready():
+                    self._under_way.pop(engine, None)
                     answers[engine] = _taken(asked[engine])
             left -= answers.keys()
             if may_shorten and any(_has_failed(answer) for answer in answers.values()):
@@ -83,6 +85,20 @@ class EngineSource:
         found = {engine: answers[engine] for engine in engines}
         self._ranks = _ranks_of(found)
         return {self._ranks[engine]: found[engine] for engine in sorted(found, key=self._ranks.__getitem__)}
+
+    def _asked(self, engine: int, request: Mapping[str, Any]) -> Any:
+        """What will have an engine's answer, to what it was asked before and is at still too."""
+        long = request["body"].get("long")
+        if long is None:
+            return _sent(self._view.client, engine, handled, dict(request))
+        number, result = self._under_way.pop(engine, ("", None))
+        if number != long["number"]:
+            # One that tells at its door how far it is needn't answer before it is done.
+            told = dict(long, seconds=None) if self._doors.get(engine) else long
+            asked = {**request, "body": {**request["body"], "long": told}}
+            result = _sent(self._view.client, engine, handled, asked)
+        self._under_way[engine] = long["number"], result
+        return result
 
     def _late(self, engines: list[int], began: float) -> dict[int, Missing]:
         """What stands for the answers of some that are silent, with what they do, where they have a door to tell it."""

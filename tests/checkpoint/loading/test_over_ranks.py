@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import json
 import os
 import shutil
@@ -19,15 +18,13 @@ from safetensors.torch import save_file
 from torch import nn
 
 import nnwidgets as nnw
-from nnwidgets.checkpoint.formats import CheckpointReader
 from nnwidgets.checkpoint.formats.file import File
-from nnwidgets.checkpoint.loading.copy_tensors import Transfer
 from nnwidgets.edit.over_ranks.agreement import GroupAgreement
 from tests.support.gloo import Group, on_ranks
+from tests.support.load_stages import LOAD_STAGES, call_at
 from tests.support.spread_models import KINDS, made, mlp
 from tests.support.stacks import LACKS_FSDP2, each_kind, needs_fsdp2
 
-loading = importlib.import_module("nnwidgets.checkpoint.loading.load")
 FILES = ("torch", "safetensors", "shards", "checked", "bf16")
 
 
@@ -203,26 +200,11 @@ class Fault:
 
     @contextmanager
     def set(self):
-        place, name = {
-            "plan": (loading, "loaded_entries"),
-            "sums": (CheckpointReader, "verify_files"),
-            "write": (Transfer, "_in_lanes"),
-            "verify": (Transfer, "differing"),
-            "agree": (GroupAgreement, "settle"),
-        }[self.stage]
-        real = getattr(place, name)
-
-        def faulty(*args, **options):
-            if self.stage == "write":  # when some of it is written
-                real(*args, **options)
-            self.happen()
-            return real(*args, **options)
-
-        setattr(place, name, faulty)
+        put_back = call_at(self.stage, self.happen, LOAD_STAGES | {"agree": (GroupAgreement, "settle")})
         try:
             yield
         finally:
-            setattr(place, name, real)
+            put_back()
 
 
 def here(net):

@@ -97,7 +97,6 @@ export function Panel({ client, changes, open, name, alive, memory, onClose }: P
         changes={changes}
         canUndo={history?.undo?.startsWith("load ") === true}
         alive={canWork}
-        canCancel={!isOverRanks}
       />
       <div class="nnw-shelves">
         <div class="nnw-shelf">

@@ -14,20 +14,11 @@ interface WorkingProps {
   /** Whether the last change is a load. */
   readonly canUndo: boolean;
   readonly alive: boolean;
-  /** Whether what is under way tells how far it is, and can be stopped. */
-  readonly canCancel: boolean;
 }
 
 /** What is under way, how fast, how long yet; and how the last piece of work ended. */
-export function ProgressBar({ store, changes, canUndo, alive, canCancel }: WorkingProps) {
+export function ProgressBar({ store, changes, canUndo, alive }: WorkingProps) {
   const { work, outcome } = store;
-  if (work !== null && !canCancel) {
-    return (
-      <div class="nnw-work" role="status">
-        <b>{t(VERBS[work.what])}…</b>
-      </div>
-    );
-  }
   if (work !== null) {
     return <Progress work={work} onCancel={() => store.cancel()} />;
   }

@@ -282,7 +282,7 @@ test("what is there already is replaced only after asking", async () => {
   expect(kernel.asked("save").map(({ body }) => body.overwrite)).toEqual([false, true]);
 });
 
-test("over ranks no optimizer is offered nor a cancel, and a rank that doesn't answer holds up saves and loads", async () => {
+test("over ranks no optimizer is offered, a load can be cancelled, and a rank that doesn't answer holds up saves and loads", async () => {
   cleanup();
   const client = new ChannelClient(kernel);
   const rank = { rank: 3, host: "here", state: "idle" as const, doing: "", answered: true, local_bytes: 4 };
@@ -297,7 +297,8 @@ test("over ranks no optimizer is offered nor a cancel, and a rank that doesn't a
   expect(screen.getByText("as a folder of parts")).toBeTruthy();
   await loading();
   expect(await screen.findByText("Loading…")).toBeTruthy();
-  expect(screen.queryByRole("button", { name: "Cancel" })).toBeNull();
+  fireEvent.click(screen.getByRole("button", { name: "Cancel" }));
+  expect(kernel.asked("cancel")).toHaveLength(1);
   expect(screen.queryByRole("checkbox", { name: "optimizer too" })).toBeNull();
   const { id } = kernel.asked("load")[0] ?? {};
   kernel.deliver({ v: 1, id, ok: false, error: { code: "rank-missing", message: "", path: null, hint: "" } });

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import replace
 from typing import Any
@@ -79,13 +79,16 @@ def _tensors(value: Any, left: int) -> Iterator[Any]:
             yield from _tensors(each, left - 1)
 
 
-def save_together(asked: Request, ranks: tuple[int, ...], seconds: float | None = None) -> SaveReport:
+def save_together(
+    asked: Request, ranks: tuple[int, ...], seconds: float | None = None, sign: Callable[[], None] | None = None
+) -> SaveReport:
     """Save what ranks hold together, on each of them.
 
     Args:
         asked: What is to be saved; the same on all.
         ranks: Which they are.
         seconds: How long to wait for the others, and for a sign of life from each; as usual where None.
+        sign: Called whenever the others are told that this rank is there still.
 
     Raises:
         RankMissingError: A rank is missing, or can't; nothing was saved.
@@ -104,7 +107,7 @@ def save_together(asked: Request, ranks: tuple[int, ...], seconds: float | None 
     except BaseException as error:
         meeting.refuse(words_of(error))
         raise
-    with Steps(meeting, seconds) as steps, as_save_error(target.path), edits_locked(asked.obj):
+    with Steps(meeting, seconds, sign) as steps, as_save_error(target.path), edits_locked(asked.obj):
         report = _saved(asked, target, steps)
         steps.leave()
     return replace(report, seconds=time.perf_counter() - start, ranks=ranks, world_size=dist.get_world_size())

@@ -41,6 +41,7 @@ class Steps:
     Args:
         meeting: That agreed on it.
         seconds: How long a rank may say nothing.
+        sign: Called whenever this rank says something.
 
     Attributes:
         ranks: Those that save.
@@ -48,11 +49,12 @@ class Steps:
         is_first: Whether it is the one that gives the files their names.
     """
 
-    def __init__(self, meeting: Meeting, seconds: float = PATIENCE) -> None:
+    def __init__(self, meeting: Meeting, seconds: float = PATIENCE, sign: Callable[[], None] | None = None) -> None:
         self.ranks, self.me = meeting.ranks, dist.get_rank()
         self.first = self.ranks[0]
         self.is_first = self.me == self.first
         self._store, self._seconds = meeting.afterwards(), seconds
+        self._sign = sign
         self._n_beats, self._last_beat, self._last_step = 0, 0.0, time.monotonic()
         self._last_work = self._last_step
         self._is_over = self._is_in_others = False
@@ -74,10 +76,15 @@ class Steps:
         if now - self._last_beat < _BEAT:
             return
         self._last_beat = now
-        self._n_beats += 1
         with self._lost():
-            self._store.set(f"beat/{self.me}", str(self._n_beats))
+            self._say_beat()
             self._check_on()
+
+    def _say_beat(self) -> None:
+        self._n_beats += 1
+        self._store.set(f"beat/{self.me}", str(self._n_beats))
+        if self._sign is not None:
+            self._sign()
 
     def check_on(self) -> None:
         """Go no further where a rank has called it off.
@@ -106,9 +113,8 @@ class Steps:
             while not is_done.wait(_BEAT) and time.monotonic() < self._last_work + _LONGEST_CALL:
                 if self._is_in_others:
                     continue
-                self._n_beats += 1
                 try:
-                    self._store.set(f"beat/{self.me}", str(self._n_beats))
+                    self._say_beat()
                 except RuntimeError:
                     return
 

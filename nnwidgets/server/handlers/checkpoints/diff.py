@@ -45,11 +45,10 @@ def answer_diff(session: Session, body: Mapping[str, Any], job: Job) -> DiffRepl
     def compare() -> tuple[StateDiff, list[DiffRow]]:
         with errors_named_from_here():
             # What the file has comes first: "added" is what the model has and the file lacks.
-            told = report if session.over_ranks is None else None
             found = (
                 diff(one, two, entry=entry, progress=report)
                 if two is not None
-                else session.ask(lambda model: diff(one, model, entry=entry, progress=told))
+                else session.ask(lambda model: diff(one, model, entry=entry, progress=report))
             )
         return found, list(_rows(found))
 

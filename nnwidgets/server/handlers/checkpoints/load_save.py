@@ -11,7 +11,6 @@ from torch.optim import Optimizer
 
 from nnwidgets.checkpoint import load, save
 from nnwidgets.checkpoint.formats.folder_files import is_checkpoint
-from nnwidgets.checkpoint.progress import Progress
 from nnwidgets.errors import SaveError
 from nnwidgets.formatting import counted, inert
 from nnwidgets.server.handlers.checkpoints.plan import chosen_renames, plan_for
@@ -51,7 +50,7 @@ def answer_load(session: Session, body: Mapping[str, Any], job: Job) -> LoadRepl
                 entry=entry,
                 strict=body["strict"],
                 optimizer=session.optimizers() if body["optimizer"] else None,
-                progress=_progress(session, job),
+                progress=partial(_report, job),
             )
         )
     job.after_reply(partial(session.report_change, structure=True))
@@ -92,7 +91,7 @@ def answer_save(session: Session, body: Mapping[str, Any], job: Job) -> SaveRepl
                 overwrite=body["overwrite"],
                 shard_size=None if shard_size is None else int(number(shard_size)),
                 verify=body["verify"],
-                progress=_progress(session, job),
+                progress=partial(_report, job),
             )
         )
     return {
@@ -121,11 +120,6 @@ def _optimizer(session: Session) -> Optimizer | list[Optimizer]:
         return live[0]
     found = "No live optimizer" if not live else counted(len(live), "live optimizer")
     raise SaveError(f"{found} of the model found, expected one.", hint="Use nnw.save(net, path, optimizer=…).")
-
-
-def _progress(session: Session, job: Job) -> Progress | None:
-    """What a load or save tells how far it is; ranks tell nobody but each other."""
-    return None if session.over_ranks is not None else partial(_report, job)
 
 
 def _report(job: Job, done: int, total: int) -> None:
