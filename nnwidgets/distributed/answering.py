@@ -18,7 +18,7 @@ from nnwidgets.distributed.inputs import from_json
 from nnwidgets.distributed.merging import change_json, traces
 from nnwidgets.distributed.merging.tree_json import kinds_of, to_json
 from nnwidgets.distributed.merging.trees import digest_of, facts_of
-from nnwidgets.distributed.serving.at_work import Work, call_off
+from nnwidgets.distributed.serving.at_work import Work
 from nnwidgets.distributed.shares import (
     ABSENT,
     Share,
@@ -86,13 +86,15 @@ def _long(module: nn.Module, body: Mapping[str, Any]) -> Said:
     if type(number) is not str or type(seconds) not in (float, type(None)):
         raise InvalidTargetError("The request doesn't say which question it is.")
     if body["ask"] == "call-off":
-        call_off(number)
+        for (each, _), begun in tuple(_LAST.items()):
+            if each == number:
+                begun.call_off()
         return {}
     work = _LAST.get((number, id(module)))
     if work is None:
         for other in [each for each, work in _LAST.items() if work.is_over][: -_N_KEPT + 1]:
             del _LAST[other]
-        work = _LAST[number, id(module)] = Work(number, partial(_ANSWERS[body["ask"]], module, body))
+        work = _LAST[number, id(module)] = Work(partial(_ANSWERS[body["ask"]], module, body))
         work.begin(seconds)
     elif "change" in body and work.is_over:
         held_changes.see(module, body)

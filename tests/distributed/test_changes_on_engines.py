@@ -43,6 +43,16 @@ def is_same():
     with torch.no_grad():
         return all(torch.equal(p.full_tensor(), q) for p, q in zip(net.parameters(), whole.parameters(), strict=True))
 """
+HELD_UP = """
+import os, time
+from nnwidgets.checkpoint.loading.copy_tensors import Transfer
+differing = Transfer.differing
+def held_up(*args):
+    while not os.path.exists(gate):
+        time.sleep(0.01)
+    return differing(*args)
+Transfer.differing = held_up
+"""
 BUSY = "import time\ntime.sleep(60)"
 
 
@@ -134,6 +144,7 @@ def is_filed_and_previewed(net, view, after):
         with pytest.raises(nnw.InvalidTargetError, match="save from outside of the ranks takes no optimizer"):
             nnw.save(net, place, optimizer=object())
         nnw.init(net, "**", "zeros_")
+        is_called_off(net, view, place, Path(folder, "gate"))
         assert nnw.load(net, path=Path(place)).change.label == "load ckpt"
         assert of_each(view, "bits(net)") == after
         for _ in range(2):
@@ -145,6 +156,24 @@ def is_filed_and_previewed(net, view, after):
     assert {path: each.mean for path, each in shown.after.items()} == {p: each.mean for p, each in made.after.items()}
     nnw.undo(net)
     assert of_each(view, "bits(net)") == after
+
+
+def is_called_off(net, view, place, gate):
+    """A load tells how far all engines are while they are at it, and is called off on all of them."""
+    before, told = of_each(view, "bits(net)"), []
+
+    def progress(done, total):
+        told.append((done, total))
+        gate.touch()
+        raise KeyError("no more")
+
+    on_each(view, f"gate = {str(gate)!r}\n{HELD_UP}")
+    with pytest.raises(KeyError, match="no more"):
+        nnw.load(net, place, progress=progress)
+    assert len(told) == 1
+    assert 0 < told[0][0] <= told[0][1]
+    on_each(view, "Transfer.differing = differing")
+    assert of_each(view, "bits(net)") == before
 
 
 def test_changes_are_made_by_all_engines_or_by_none(engines):

@@ -19,6 +19,7 @@ from torch import nn
 import nnwidgets as nnw
 from nnwidgets.distributed.sources.source import Missing
 from nnwidgets.introspect import meeting
+from nnwidgets.introspect.safe_access.exclusion import alone_with
 from tests.support.gloo_ranks import GlooRanks
 from tests.support.load_stages import LOAD_STAGES, call_at
 from tests.support.stacks import needs_torch
@@ -99,7 +100,8 @@ class Failing:
             self.at, self.how, self.calls = body["at"], body["how"], body["calls"]
             return {"id": request["id"], "ok": True}
         if kind == "state":
-            return {"id": request["id"], "ok": True, "state": state_of(self.net)}
+            with alone_with(self.net):  # when a thread that hung there is done
+                return {"id": request["id"], "ok": True, "state": state_of(self.net)}
         if kind == "line":
             return {"id": request["id"], "ok": True, "said": self.line(*body["given"])}
         reply = self.fail(f"before {body['ask']}") or nnw.handle(request)

@@ -23,12 +23,10 @@ class Work:
     """One question that may take long: answered once, however often it is asked.
 
     Args:
-        number: Which it is; only whoever asks knows it.
         answer: Answers it.
     """
 
-    def __init__(self, number: str = "", answer: Callable[[], Mapping[str, Any]] = dict) -> None:
-        self.number = number
+    def __init__(self, answer: Callable[[], Mapping[str, Any]] = dict) -> None:
         self._answer = answer
         self._n, self._done, self._total = 1, 0, 0
         self._is_unwanted = False
@@ -72,8 +70,10 @@ class Work:
         return [self._n, self._done, self._total]
 
     def call_off(self) -> None:
-        """Have it end with an error where it next tells how far it is."""
+        """Have it end with an error where it next tells how far it is; nobody asks again for what it gave."""
         self._is_unwanted = True
+        if self.is_over:
+            self._forget()
 
     def sign(self) -> None:
         """Something is done."""
@@ -90,7 +90,7 @@ class Work:
 
     def _check(self) -> None:
         if self._is_unwanted:
-            raise NNWidgetsError("It was called off. Nothing was changed.")
+            raise _called_off()
 
     def progress(self, done: int, total: int) -> None:
         """So much is done, of so much; otherwise as `beat`."""
@@ -104,8 +104,15 @@ class Work:
         except BaseException as error:  # noqa: BLE001 - raised where it is asked for
             self._error = error
         finally:
+            self._answer = dict  # what it was given holds a model
+            if self._is_unwanted:
+                self._forget()
             _UNDER_WAY.remove(self)
             self._is_over.set()
+
+    def _forget(self) -> None:
+        """Keep no error, whose frames hold a model."""
+        self._error = None if self._error is None else _called_off()
 
     def _look(self) -> None:
         used = self._cpu_seconds()
@@ -144,8 +151,5 @@ def how_far() -> list[int] | None:
     return _UNDER_WAY[-1].how_far if _UNDER_WAY else None
 
 
-def call_off(number: str) -> None:
-    """Call off what is under way of a number."""
-    for work in tuple(_UNDER_WAY):
-        if work.number == number:
-            work.call_off()
+def _called_off() -> NNWidgetsError:
+    return NNWidgetsError("It was called off. Nothing was changed.")
