@@ -60,6 +60,8 @@ def ask_long(
             if missing.keys() <= silent.keys() and (missing or not is_together):
                 asked.check_wanted()  # the last time: nothing is done yet
             if missing.keys() <= silent.keys() | without or (silent.keys() - without and not is_any):
+                if silent and not is_any:
+                    asked.call_off()
                 return replies, silent
             asked.tell(replies)
     except BaseException:
@@ -144,4 +146,4 @@ class _LongQuestion:
     def call_off(self) -> None:
         """Have no rank go on with it."""
         with suppress(NNWidgetsError):
-            self._ask("call-off", is_any=True, refused={}, long={"number": self._number})
+            self._ask("call-off", seconds=self._round, is_any=True, refused={}, long={"number": self._number})
