@@ -341,6 +341,8 @@ class TraceCall(Work):
         saved_bytes: Bytes that autograd keeps for the backward of the call, its descendants included, as in `Trace`;
             None where it raised, and where gradients are off.
         class_name: The module's class.
+        settings: The module's plain attributes, as ``"kernel_size=(3, 3), stride=(1, 1)"``, cut where they are long;
+            numbers and names by which it is known among its like, such as ``layer_idx``, aside.
     """
 
     path: str
@@ -354,6 +356,7 @@ class TraceCall(Work):
     depth: int
     saved_bytes: int | None = None
     class_name: str = ""
+    settings: str = ""
 
 
 @dataclass(frozen=True, slots=True)

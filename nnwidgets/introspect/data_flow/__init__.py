@@ -5,6 +5,7 @@ Start at `recorder.FlowRecorder`, which a trace's hooks and its operator mode te
 
     sources.py      where what a tensor holds came from, known by its memory; no tensor is kept
     recorder.py     calls and operators as they run, and the edges between them
+    settings.py     how the modules that are called are set
     call_tree.py    these as one tree of numbered nodes
     repeats.py      what does the same over and over, wired alike
     fold.py         which nodes are shown, and for which others each stands

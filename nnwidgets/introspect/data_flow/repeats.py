@@ -203,9 +203,9 @@ def _kinds(tree: CallTree) -> list[int]:
         said: Any
         if isinstance(thing, TraceCall):
             inner = tuple((_name_within(thing, tree.things[at]), kinds[at]) for at in tree.children(number))
-            # Where the work isn't the same, neither is what does it: convolutions of other kernels.
+            # Where the work isn't the same, neither is what does it: attributes don't tell all.
             work = thing.flops, thing.output_shapes, thing.output_dtypes
-            said = thing.class_name, work, inner, tuple(sorted(inside[number]))
+            said = thing.class_name, thing.settings, work, inner, tuple(sorted(inside[number]))
         else:
             said = thing.kind, thing.name
         kinds[number] = known.setdefault(said, len(known))

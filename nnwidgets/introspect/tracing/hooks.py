@@ -19,6 +19,7 @@ from torch import nn
 from torch.nn.modules.module import register_module_forward_hook, register_module_forward_pre_hook
 
 from nnwidgets.introspect.data_flow.recorder import FlowRecorder
+from nnwidgets.introspect.data_flow.settings import ModuleSettings
 from nnwidgets.introspect.records import TraceCall, TraceEdge, TraceOperator
 from nnwidgets.introspect.safe_access.objects import no_torch_function, type_name
 from nnwidgets.introspect.safe_access.tensors_in import Dtypes, Shapes, describe_tensors, first_tensors
@@ -235,6 +236,7 @@ class CallRecorder:
             saved: What autograd keeps of the forward, where it keeps anything and that is known.
         """
         made: list[TraceCall] = []
+        settings = ModuleSettings()
         counts: dict[str, int] = {}
         named: list[int] = []
         for call in self._calls:
@@ -260,6 +262,7 @@ class CallRecorder:
                     if saved is None or call.seconds is None
                     else saved.between(call.graph_begin, call.graph_end),
                     class_name=type_name(type(call.module)),
+                    settings="" if self._flow is None else settings.of(call.module),
                 )
             )
             named.append(call.depth)

@@ -72,8 +72,8 @@ class Trace(Work):
 
         Args:
             depth: How many boxes deep what is in them is shown; by itself as deep as some sixty nodes go.
-            fold: Whether nodes in a row of one class, with outputs of the same shapes and as much arithmetic, wired
-                alike, are shown once with their count.
+            fold: Whether nodes in a row of one class, set alike (`TraceCall.settings`), with outputs of the same shapes
+                and as much arithmetic, wired alike, are shown once with their count.
 
         Example:
             >>> import torch

@@ -2,6 +2,7 @@
 
 import re
 from collections import defaultdict
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -100,9 +101,63 @@ def test_each_edge_ends_at_nodes_that_are_closed():
             assert {end for edge in graph.edges for end in (edge.source, edge.target)} <= closed
 
 
-def test_convolutions_of_other_kernels_are_not_one():
-    net = nn.Sequential(*(nn.Conv1d(4, 4, size, padding=size // 2) for size in (3, 5, 7)))
-    assert [node.n_repeats for node in nnw.trace(net, torch.randn(1, 4, 9)).graph().nodes] == [1] * 5
+class Attention(nn.Module):
+    """Heads that only an attribute tells of, and where it stands among its like."""
+
+    def __init__(self, n_heads, layer_idx):
+        super().__init__()
+        self.n_heads, self.layer_idx, self.prefix = n_heads, layer_idx, f"layers.{layer_idx}"
+
+    def forward(self, x):
+        heads = x.unflatten(-1, (self.n_heads, -1)).transpose(1, 2)
+        return nn.functional.scaled_dot_product_attention(heads, heads, heads).transpose(1, 2).flatten(2)
+
+
+class Configured(nn.Module):
+    def __init__(self, **settings):
+        super().__init__()
+        self.config = SimpleNamespace(norm={"eps": settings})
+
+    def forward(self, x):
+        return x + 1
+
+    def extra_repr(self):
+        raise AssertionError("code of the model's")
+
+
+def of_function(function):
+    module = Configured()
+    module.act = function
+    return module
+
+
+SET = {
+    "kernel": lambda at: nn.Conv1d(4, 4, 3 + 2 * at, padding=1 + at),
+    "dilation": lambda at: nn.Conv1d(4, 4, 3, padding=1 + at, dilation=1 + at),
+    "groups": lambda at: nn.Conv1d(4, 4, 1, groups=1 + at, bias=False),
+    "padding mode": lambda at: nn.Conv1d(4, 4, 3, padding=1, padding_mode=("zeros", "circular")[at]),
+    "dropout": lambda at: nn.Dropout(at / 4),
+    "epsilon": lambda at: nn.LayerNorm(8, 1e-5 + at),
+    "slope": lambda at: nn.LeakyReLU(0.1 + at),
+    "bias": lambda at: nn.Linear(8, 8, bias=bool(at)),
+    "training": lambda at: nn.BatchNorm1d(4).train(bool(at)),
+    "heads": lambda at: Attention(1 + at, 0),
+    "configuration": lambda at: Configured(theta=[0, (10_000.0, at)]),
+    "long": lambda at: Configured(theta="x" * 2_000 + str(at)),
+    "function": lambda at: of_function((torch.relu, nn.functional.gelu)[at]),
+}
+
+
+@pytest.mark.parametrize("how", SET)
+def test_calls_in_a_row_that_are_set_otherwise_are_not_one(how):
+    net = nn.Sequential(*(SET[how](at) for at in (0, 0, 0, 0, 1, 1, 1)))
+    graph = nnw.trace(net, torch.randn(2, 4, 8)).graph()
+    assert names(graph) == [("0", 1), ("0", 4), ("4", 3), ("", 1)]
+
+
+def test_calls_that_only_know_their_place_are_one():
+    net = nn.Sequential(*(Attention(2, at) for at in range(5)))
+    assert names(nnw.trace(net, torch.randn(2, 4, 8)).graph()) == [("0", 1), ("0", 5), ("", 1)]
 
 
 def test_mermaid_and_dot_hold_no_sign_of_a_names_own():
