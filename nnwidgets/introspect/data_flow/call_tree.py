@@ -26,8 +26,7 @@ class CallTree:
         things: The call or the operator that each is.
         parents: The node that each is in; -1 of the first ones.
         ends: The number behind the last node in each.
-        wires: The edges.
-        wired: The nodes that they end at.
+        wired: The nodes that edges end at.
         n_calls: How many calls are before each, and in all.
     """
 
@@ -59,10 +58,13 @@ class CallTree:
         def number_of(end: int) -> int:
             return numbers_of_calls[end] if end >= 0 else numbers_of_operators[~end]
 
-        self.wires = [
+        wires = [
             Wire(number_of(edge.source), number_of(edge.target), edge.shape, edge.dtype, edge.through) for edge in edges
         ]
-        self.wired = {end for wire in self.wires for end in wire[:2]}
+        self._by_target, self._into = _by_end(wires, [wire.target for wire in wires], len(self))
+        self._by_source, self._out_of = _by_end(wires, [wire.source for wire in wires], len(self))
+        self._entering: dict[tuple[int, int], list[Wire]] = {}
+        self.wired = {end for wire in wires for end in wire[:2]}
         self.n_calls = [0, *itertools.accumulate(isinstance(thing, TraceCall) for thing in self.things)]
 
     def __len__(self) -> int:
@@ -74,6 +76,27 @@ class CallTree:
         while at < end:
             yield at
             at = self.ends[at]
+
+    @property
+    def wires(self) -> list[Wire]:
+        """The edges, by the nodes that take."""
+        return self._by_target
+
+    def out_of(self, node: int) -> list[Wire]:
+        """The edges that a node gives."""
+        return self._by_source[self._out_of[node] : self._out_of[node + 1]]
+
+    def into_node(self, node: int) -> list[Wire]:
+        """The edges that a node takes."""
+        return self._by_target[self._into[node] : self._into[node + 1]]
+
+    def into(self, start: int, end: int) -> list[Wire]:
+        """The edges that nodes of these numbers are given by others."""
+        key = start, end
+        if key not in self._entering:
+            within = self._by_target[self._into[start] : self._into[end]]
+            self._entering[key] = [wire for wire in within if not start <= wire[0] < end]
+        return self._entering[key]
 
     def _add(self, thing: TraceCall | TraceOperator, parent: int) -> int:
         self.things.append(thing)
@@ -100,3 +123,11 @@ def depths(tree: CallTree) -> Sequence[int]:
     for parent in tree.parents:
         found.append(0 if parent < 0 else found[parent] + 1)
     return found
+
+
+def _by_end(wires: Sequence[Wire], ends: Sequence[int], n_nodes: int) -> tuple[list[Wire], list[int]]:
+    """Edges in the order of the nodes at one end of them, and for each node how many are before its own."""
+    counts = [0] * (n_nodes + 1)
+    for end in ends:
+        counts[end + 1] += 1
+    return [wires[at] for at in sorted(range(len(wires)), key=ends.__getitem__)], list(itertools.accumulate(counts))

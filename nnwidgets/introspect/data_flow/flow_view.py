@@ -40,7 +40,7 @@ class FlowView:
     ) -> None:
         with gc_paused():
             self.tree = CallTree(calls, operators, edges)
-            self._repeats = Repeats(self.tree) if fold else None
+            self._repeats = Repeats(self.tree, folds=fold)
         self._depths = depths(self.tree)
         raised = (
             number
@@ -57,7 +57,7 @@ class FlowView:
         """As deep as some sixty nodes go."""
         shown = self._down_to(1, widest)
         for limit in range(2, max(self._depths, default=0) + 2):
-            deeper = self._down_to(limit, widest)
+            deeper = self._down_to(limit, widest, _SHOWN_UNASKED)
             if len(deeper.nodes) > _SHOWN_UNASKED:
                 break
             shown = deeper
@@ -66,7 +66,7 @@ class FlowView:
     def show(self, opened: Collection[str], widest: int) -> ShownNodes:
         """What is shown where the boxes of these keys are open, as far as they are in others that are."""
         with gc_paused():
-            return ShownNodes(self._failed, self.tree, self._repeats, opened.__contains__, widest)
+            return ShownNodes(self._failed, self.tree, self._repeats, opened.__contains__, widest=widest)
 
     @cached_property
     def search(self) -> Search:
@@ -105,8 +105,8 @@ class FlowView:
             stands_for.first, stands_for.first + stands_for.n * stands_for.step, stands_for.step
         )
 
-    def _down_to(self, limit: int, widest: int | None) -> ShownNodes:
+    def _down_to(self, limit: int, widest: int | None, most: int | None = None) -> ShownNodes:
         def is_open(key: str) -> bool:
             return "-" not in key and self._depths[int(key)] <= limit
 
-        return ShownNodes(self._failed, self.tree, self._repeats, is_open, widest)
+        return ShownNodes(self._failed, self.tree, self._repeats, is_open, widest=widest, most=most)

@@ -7,10 +7,11 @@ has to be joined by the chain from each to the next.
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from functools import cached_property
 from typing import Any, NamedTuple
 
-from nnwidgets.introspect.data_flow.call_tree import CallTree, Wire
+from nnwidgets.introspect.data_flow.call_tree import CallTree
 from nnwidgets.introspect.records import TraceCall
 
 _FEWEST = 3
@@ -35,24 +36,53 @@ class Repeat(NamedTuple):
     items: tuple[int, ...]
 
 
+class Part(NamedTuple):
+    """What is in a box and stands alone or for a row: a node, or the units that repeat.
+
+    Attributes:
+        first: Number of the first node.
+        last: Number of the last of those directly in the box.
+        repeat: The row; None of a node.
+    """
+
+    first: int
+    last: int
+    repeat: Repeat | None = None
+
+
 class Repeats:
-    """Finds what repeats in the boxes of a tree."""
+    """Finds what repeats in the boxes of a tree.
 
-    def __init__(self, tree: CallTree) -> None:
+    Args:
+        tree: The tree.
+        folds: Whether to find anything.
+    """
+
+    def __init__(self, tree: CallTree, *, folds: bool = True) -> None:
         self._tree = tree
-        self._into: list[list[Wire]] = [[] for _ in range(len(tree))]
-        self._out_of: list[list[Wire]] = [[] for _ in range(len(tree))]
-        for wire in tree.wires:
-            self._into[wire.target].append(wire)
-            self._out_of[wire.source].append(wire)
-        self._kinds = _kinds(tree)
-        self._found: dict[int, list[Repeat]] = {}
+        self._folds = folds
+        self._parts: dict[int, list[Part]] = {}
 
-    def within(self, box: int) -> Iterator[Repeat]:
-        """What repeats among the nodes directly in a box, first to last."""
-        if box not in self._found:
-            self._found[box] = list(self._search(box))
-        return iter(self._found[box])
+    def parts(self, box: int) -> Sequence[Part]:
+        """What is directly in a box, first to last; of -1, in none, where nothing is one."""
+        if box not in self._parts:
+            rows = self._search(box) if self._folds and box >= 0 else ()
+            self._parts[box] = list(self._around(box, rows))
+        return self._parts[box]
+
+    def _around(self, box: int, rows: Iterable[Repeat]) -> Iterator[Part]:
+        firsts = {row.first: row for row in rows}
+        behind = 0
+        for child in self._tree.children(box):
+            if child >= behind:
+                row = firsts.get(child)
+                last = child if row is None else row.items[-1] + (row.n - 1) * row.size
+                yield Part(child, last, row)
+                behind = last + 1
+
+    @cached_property
+    def _kinds(self) -> list[int]:
+        return _kinds(self._tree)
 
     def _search(self, box: int) -> Iterator[Repeat]:
         items = list(self._tree.children(box))
@@ -115,7 +145,7 @@ class Repeats:
         return frozenset(
             (number - start, wire.target - start, *wire[2:])
             for number in range(start, start + size)
-            for wire in self._out_of[number]
+            for wire in self._tree.out_of(number)
             if start <= wire.target < start + size
         )
 
@@ -124,7 +154,7 @@ class Repeats:
         start = first + at * size
         found = set()
         for number in range(start, start + size):
-            for source, _, *what in self._into[number]:
+            for source, _, *what in self._tree.into_node(number):
                 if start <= source < start + size:
                     continue
                 if start - size <= source < start and at:
@@ -143,7 +173,7 @@ class Repeats:
         return frozenset(
             (wire.source - start, *wire[1:])
             for number in range(start, start + size)
-            for wire in self._out_of[number]
+            for wire in self._tree.out_of(number)
             if not start <= wire.target < behind
         )
 
