@@ -7,12 +7,14 @@ has to be joined by the chain from each to the next.
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator, Sequence
-from functools import cached_property
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import cached_property, partial
 from typing import Any, NamedTuple
 
 from nnwidgets.introspect.data_flow.call_tree import CallTree
 from nnwidgets.introspect.records import TraceCall
+from nnwidgets.introspect.safe_access.scan import gc_paused
 
 _FEWEST = 3
 _LONGEST = 16
@@ -66,8 +68,9 @@ class Repeats:
     def parts(self, box: int) -> Sequence[Part]:
         """What is directly in a box, first to last; of -1, in none, where nothing is one."""
         if box not in self._parts:
-            rows = self._search(box) if self._folds and box >= 0 else ()
-            self._parts[box] = list(self._around(box, rows))
+            with gc_paused():
+                rows = self._search(box) if self._folds and box >= 0 else ()
+                self._parts[box] = list(self._around(box, rows))
         return self._parts[box]
 
     def _around(self, box: int, rows: Iterable[Repeat]) -> Iterator[Part]:
@@ -86,36 +89,40 @@ class Repeats:
 
     def _search(self, box: int) -> Iterator[Repeat]:
         items = list(self._tree.children(box))
+        kinds = [self._kinds[item] for item in items]
         at = 0
         while at < len(items):
             found: list[Repeat] = []
             n_seen = 1
             for period in range(1, min(_LONGEST, (len(items) - at) // _FEWEST) + 1):
+                is_alike = kinds[at] == kinds[at + period] and _are_alike(kinds, at, period, 1)
+                if not is_alike or any(period % len(each.items) == 0 for each in found):
+                    continue
                 unit = items[at : at + period]
-                is_known = any(period % len(each.items) == 0 for each in found)
-                if not is_known and self._are_alike(unit, items[at + period : at + 2 * period]):
-                    n_alike, n = self._wired_alike(unit, items, at)
-                    n_seen = max(n_seen, (n_alike - 1) * period)
-                    if n >= _FEWEST:
-                        found.append(Repeat(unit[0], self._size(unit), n, tuple(unit)))
+                n_alike, n = self._wired_alike(unit, partial(_are_alike, kinds, at, period))
+                n_seen = max(n_seen, (n_alike - 1) * period)
+                if n >= _FEWEST:
+                    found.append(Repeat(unit[0], self._size(unit), n, tuple(unit)))
             best = max(found, key=lambda each: each.n * each.size, default=None)
             if best is not None:
                 yield best
             at += n_seen if best is None else best.n * len(best.items)
 
-    def _are_alike(self, unit: Sequence[int], other: Sequence[int]) -> bool:
-        return [self._kinds[item] for item in unit] == [self._kinds[item] for item in other]
-
     def _size(self, unit: Sequence[int]) -> int:
         return self._tree.ends[unit[-1]] - unit[0]
 
-    def _wired_alike(self, unit: Sequence[int], items: Sequence[int], at: int) -> tuple[int, int]:
-        """How many units in a row are wired alike but for the ends, and how many of them one can stand for."""
+    def _wired_alike(self, unit: Sequence[int], is_alike: Callable[[int], bool]) -> tuple[int, int]:
+        """How many units in a row are wired alike but for the ends, and how many of them one can stand for.
+
+        Args:
+            unit: The nodes of the first.
+            is_alike: Whether the ``n``-th behind it is as the first, wires aside.
+        """
         first, size = unit[0], self._size(unit)
         outs, inside = self._outs(first, size, 0), self._inside(first, size)
         ins: _Ports = frozenset()
         n = 1
-        while self._are_alike(unit, items[at + n * len(unit) : at + (n + 1) * len(unit)]):
+        while is_alike(n):
             into = self._ins(first, size, n)
             if n == 1:
                 ins = into
@@ -219,41 +226,52 @@ class _Ways(NamedTuple):
         return items if is_all else found
 
 
+def _are_alike(kinds: Sequence[int], at: int, period: int, n: int) -> bool:
+    """Whether of units of so many nodes the first and the ``n``-th behind it are of the same kinds."""
+    other = at + n * period
+    return kinds[at : at + period] == kinds[other : other + period]
+
+
 def _kinds(tree: CallTree) -> list[int]:
-    """A number for each node, the same for those that are alike inside: classes, names, shapes, wires."""
-    inside: list[list[Any]] = [[] for _ in range(len(tree))]
+    """A number for each node, the same for those that are alike inside: classes, names, settings, shapes, wires."""
+    wires: defaultdict[int, list[Any]] = defaultdict(list)
     for wire in tree.wires:
         box = _common(tree, wire.source, wire.target)
         if box >= 0:
-            inside[box].append((wire.source - box, wire.target - box, *wire[2:]))
+            wires[box].append((wire.source - box, wire.target - box, *wire[2:]))
+    inside: defaultdict[int, list[Any]] = defaultdict(list)
     known: dict[Any, int] = {}
     kinds = [0] * len(tree)
     for number in reversed(range(len(tree))):
-        thing = tree.things[number]
-        said: Any
+        thing, parent = tree.things[number], tree.parents[number]
+        said: tuple[Any, ...]
         if isinstance(thing, TraceCall):
-            inner = tuple((_name_within(thing, tree.things[at]), kinds[at]) for at in tree.children(number))
             # Where the work isn't the same, neither is what does it: attributes don't tell all.
-            work = thing.flops, thing.output_shapes, thing.output_dtypes
-            said = thing.class_name, thing.settings, work, inner, tuple(sorted(inside[number]))
+            said = thing.class_name, thing.settings, thing.flops, thing.output_shapes, thing.output_dtypes
+            if number in inside:
+                said += *inside.pop(number), "wires", *sorted(wires.pop(number, ()))
         else:
             said = thing.kind, thing.name
         kinds[number] = known.setdefault(said, len(known))
+        if parent >= 0:
+            inside[parent].append((_name_within(tree.things[parent], thing), kinds[number]))
     return kinds
 
 
 def _common(tree: CallTree, one: int, other: int) -> int:
     """The innermost box that both are in; -1 where there is none."""
+    parents = tree.parents
+    one, other = parents[one], parents[other]
     while one != other:
         if one > other:
-            one = tree.parents[one]
+            one = parents[one]
         else:
-            other = tree.parents[other]
+            other = parents[other]
     return one
 
 
-def _name_within(outer: TraceCall, inner: Any) -> str:
+def _name_within(outer: Any, inner: Any) -> str:
     """How a call's module is named by the one around it; the whole path where it isn't in that."""
-    path = getattr(inner, "path", "")
-    start = f"{outer.path}." if outer.path else ""
-    return str(path).removeprefix(start)
+    if not isinstance(inner, TraceCall):
+        return ""
+    return inner.path.removeprefix(f"{outer.path}.") if outer.path else inner.path
