@@ -86,6 +86,14 @@ class CallTree:
         """The edges that a node gives."""
         return self._by_source[self._out_of[node] : self._out_of[node + 1]]
 
+    def n_given(self, start: int, end: int) -> int:
+        """How many edges nodes of these numbers give."""
+        return self._out_of[end] - self._out_of[start]
+
+    def n_taken(self, start: int, end: int) -> int:
+        """How many edges nodes of these numbers take."""
+        return self._into[end] - self._into[start]
+
     def into_node(self, node: int) -> list[Wire]:
         """The edges that a node takes."""
         return self._by_target[self._into[node] : self._into[node + 1]]

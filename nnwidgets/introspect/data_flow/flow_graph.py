@@ -17,7 +17,7 @@ class FlowNode(Record):
         id: Its place in `FlowGraph.nodes`.
         parent: Of the box that it is in; None where it is in none.
         kind: ``"module"`` (a call of one), ``"operator"``, ``"input"``, ``"output"``, ``"row"``, a box around
-            several that repeat together, or, in the page alone, ``"range"``, a box around many of a box.
+            several that repeat together, or ``"range"``, a box around many of a box.
         name: The module's path, or the operator's or the argument's name.
         call: Place of the call in `Trace.calls`; None where it isn't one.
         class_name: The module's class.

@@ -15,6 +15,9 @@ from nnwidgets.introspect.records import TraceCall, TraceEdge, TraceOperator
 from nnwidgets.introspect.safe_access.scan import gc_paused
 
 _SHOWN_UNASKED = 60
+_WIDEST_UNASKED = (60, 25, 10, 6)
+"""Nodes directly in a box: fewer where more edges than these go between them, of which no drawing can be read."""
+_MOST_EDGES_UNASKED = 400
 _KEY = re.compile(r"([0-9]{1,9})(?:-([0-9]{1,9}))?")
 
 
@@ -51,7 +54,13 @@ class FlowView:
 
     def graph(self, depth: int | None) -> FlowGraph:
         """The graph as `Trace.graph` gives it."""
-        return (self.show_few() if depth is None else self._down_to(depth, None)).graph()
+        if depth is not None:
+            return self._down_to(depth, None).graph()
+        for widest in _WIDEST_UNASKED:
+            graph = self.show_few(widest).graph()
+            if len(graph.edges) <= _MOST_EDGES_UNASKED:
+                break
+        return graph
 
     def show_few(self, widest: int | None = None) -> ShownNodes:
         """As deep as some sixty nodes go."""

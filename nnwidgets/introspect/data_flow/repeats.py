@@ -99,6 +99,8 @@ class Repeats:
                 if not is_alike or any(period % len(each.items) == 0 for each in found):
                     continue
                 unit = items[at : at + period]
+                if not self._may_repeat(unit[0], self._size(unit)):
+                    continue
                 n_alike, n = self._wired_alike(unit, partial(_are_alike, kinds, at, period))
                 n_seen = max(n_seen, (n_alike - 1) * period)
                 if n >= _FEWEST:
@@ -107,6 +109,13 @@ class Repeats:
             if best is not None:
                 yield best
             at += n_seen if best is None else best.n * len(best.items)
+
+    def _may_repeat(self, first: int, size: int) -> bool:
+        """Whether the first three units give and take as many tensors as they have to, where they repeat."""
+        tree, second, third = self._tree, first + size, first + 2 * size
+        behind = min(third + size, len(tree))
+        is_given_alike = tree.n_given(first, second) == tree.n_given(second, third)
+        return is_given_alike and tree.n_taken(second, third) == tree.n_taken(third, behind)
 
     def _size(self, unit: Sequence[int]) -> int:
         return self._tree.ends[unit[-1]] - unit[0]

@@ -71,7 +71,8 @@ class Trace(Work):
         """The forward as a graph: boxes within boxes, and what flows between them.
 
         Args:
-            depth: How many boxes deep what is in them is shown; by itself as deep as some sixty nodes go.
+            depth: How many boxes deep what is in them is shown; by itself as deep as some sixty nodes go, and of boxes
+                that have more, or between whose nodes more than 400 edges go, ranges of these.
             fold: Whether nodes in a row of one class, set alike (`TraceCall.settings`), with outputs of the same shapes
                 and as much arithmetic, wired alike, are shown once with their count.
 

@@ -73,6 +73,26 @@ def test_what_repeats_with_operators_between_is_a_row():
     assert [node.parent for node in graph.nodes] == [None, None, row.id, row.id, row.id, None, None]
 
 
+@pytest.mark.parametrize("how", ["to many and from many", "each to all behind it"])
+def test_of_many_that_differ_there_are_ranges_and_edges_with_their_count(how):
+    def forward(self, x):
+        values = [x]
+        for layer in self.layers:
+            values.append(layer(torch.stack(values).sum(0) if how == "each to all behind it" else x))
+        return torch.stack(values[1:])
+
+    net = By(forward, layers=nn.ModuleList(nn.Dropout(at / 120) for at in range(120)))
+    found = nnw.trace(net, torch.randn(2, 4))
+    graph, whole = found.graph(), found.graph(1)
+    assert (len(whole.nodes) > 120, len(graph.nodes) <= 60, len(graph.edges) <= 400) == (True, True, True)
+    ranges = [node for node in graph.nodes if node.kind == "range"]
+    assert sum(node.n_calls for node in ranges) == 120
+    if how == "to many and from many":
+        (stack,) = [node.id for node in graph.nodes if node.name == "stack"]
+        assert sum(edge.n_tensors for edge in graph.edges if edge.target == stack) == 120
+        assert len(graph.to_mermaid().splitlines()) == 1 + len(graph.nodes) + len(graph.edges)
+
+
 def test_a_forward_that_raised_has_its_end_marked():
     graph = nnw.trace(nn.Sequential(line(), nn.Linear(5, 2)), torch.randn(2, 4)).graph()
     assert [(node.name, node.failed) for node in graph.nodes] == [("0", False), ("0", False), ("1", True)]
