@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 
-from nnwidgets.introspect.data_flow.sources import Source, TensorSources, Through, is_all_of_it, memory_of
+from nnwidgets.introspect.data_flow.sources import Source, Taken, TensorSources, Through, is_all_of_it, memory_of
 from nnwidgets.introspect.records import TraceEdge, TraceOperator
 from nnwidgets.introspect.safe_access.objects import instance_dict, is_a, is_module
 from nnwidgets.introspect.safe_access.tensors_in import Dtypes, Shapes, describe_tensors, tensors_among, tensors_in
@@ -48,14 +47,22 @@ _MOST_NAMES = 16
 _OVERWRITING = frozenset({"copy_", "fill_", "zero_", "normal_", "uniform_", "bernoulli_", "random_", "exponential_"})
 
 
-@dataclass(slots=True)
-class _Node:
+class _Node(NamedTuple):
     """An operator, the call of a module without modules in it, or a tensor that the model was given or gave."""
 
     kind: str
     name: str
     call: int
     n_begun: int
+
+
+class _Closed(NamedTuple):
+    """A call that is one node, while it runs: when it began, what is known of what it makes, and what reached it."""
+
+    at: int
+    own: Source
+    met: set[int]
+    memory_met: set[int]
 
 
 class FlowRecorder:
@@ -70,9 +77,7 @@ class FlowRecorder:
         self._nodes: list[_Node] = []
         self._edges: dict[tuple[int, int, Any, Any, Any], None] = {}
         self._open: list[int] = []
-        self._closed: tuple[int, int] | None = None
-        self._met: set[int] = set()
-        self._memory_met: set[int] = set()
+        self._closed: _Closed | None = None
         self._n_begun = 0
 
     def begin(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:
@@ -83,7 +88,7 @@ class FlowRecorder:
             for at, tensor in enumerate(tensors):
                 whole = name if len(tensors) == 1 else f"{name}[{at}]"
                 if self._sources.of(tensor) is None:
-                    self._sources.set(tensor, Source(self._node("input", whole), ()))
+                    self._sources.set(tensor, memory_of(tensor), Source(self._node("input", whole), ()))
 
     def entered(self, module: Any, tensors: Sequence[Any], shapes: Shapes, dtypes: Dtypes) -> None:
         """A call of a module has begun, with these tensors, of these shapes and dtypes."""
@@ -91,73 +96,67 @@ class FlowRecorder:
         self._open.append(at)
         if self._closed is None and at and _has_no_modules(module):
             node = self._node("call", "", at)
-            self._closed = at, node
-            self._met = set()
-            self._memory_met = set(map(memory_of, tensors))
-            for tensor, shape, dtype in zip(tensors, shapes, dtypes, strict=True):
-                source = self._sources.of(tensor)
+            memories = [memory_of(tensor) for tensor in tensors]
+            met = set()
+            for tensor, memory, shape, dtype in zip(tensors, memories, shapes, dtypes, strict=True):
+                source = self._sources.of(tensor, memory)
                 if source is not None:
-                    self._met.add(source.node)
+                    met.add(source.node)
                     self._edges[source.node, node, shape, dtype, source.through] = None
+            self._closed = _Closed(at, Source(node, ()), met, set(memories))
 
     def left(self, at: int, tensors: Iterable[Any]) -> None:
         """The call that began as the ``at``-th has ended, and gave these tensors."""
         while self._open and self._open[-1] >= at:
             self._open.pop()
-        if self._closed is None or self._closed[0] < at:
+        closed = self._closed
+        if closed is None or closed.at < at:
             return
-        began, node = self._closed
         self._closed = None
-        for tensor in tensors if began == at else ():
-            self._sources.give(tensor, node)
+        for tensor in tensors if closed.at == at else ():
+            self._sources.give(tensor, closed.own)
 
     def ran(self, func: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any], result: Any) -> None:
         """An operator has run."""
-        is_write = _may_write(func)
+        name, is_write = _named(func)
         outs = _outs(func, kwargs) if is_write else {}
-        took = [
-            (tensor, source)
-            for tensor in tensors_among((args, *(kwargs[name] for name in kwargs if name not in outs)))
-            if (source := self._sources.of(tensor)) is not None
-        ]
-        name = _name(func) if took or outs else ""
+        given = (args, *(kwargs[name] for name in kwargs if name not in outs)) if kwargs else args
+        took = self._sources.among(given)
         if not (took or outs) or (name.startswith(_BY_SHAPE_ALONE) and not outs):
             return
         gave = list(tensors_among(result)) or (_written(func, args, kwargs) if is_write else [])
         if is_write:
             took = self._without_overwritten(name, took, gave)
-        if took:
+        if self._closed is not None:
+            self._ran_in(self._closed, took, gave, is_write=is_write)
+        elif took:
             self._hand_on(name, took, gave, is_write=is_write)
 
-    def _without_overwritten(
-        self, name: str, took: list[tuple[Any, Source]], gave: list[Any]
-    ) -> list[tuple[Any, Source]]:
+    def _without_overwritten(self, name: str, took: list[Taken], gave: list[Any]) -> list[Taken]:
         """What of it an operator that writes has kept; where it kept nothing, what it wrote is known no longer."""
         if gave and name in _OVERWRITING and is_all_of_it(gave[0]):
-            took = [each for each in took if memory_of(each[0]) != memory_of(gave[0])]
+            memory = memory_of(gave[0])
+            took = [each for each in took if each.memory != memory]
         for tensor in () if took else gave:
             self._sources.forget(tensor)
         return took
 
-    def _hand_on(self, name: str, took: list[tuple[Any, Source]], gave: list[Any], *, is_write: bool) -> None:
-        there = {} if is_write else {memory_of(tensor): source for tensor, source in reversed(took)}
-        made = [tensor for tensor in gave if memory_of(tensor) not in there]
-        if self._closed is not None:
-            self._ran_in(self._closed[1], took, made)
-        elif not made:
-            bases = {memory_of(tensor): tensor for tensor, _ in reversed(took)}
-            for view in gave:
-                known = there[memory_of(view)]
-                self._sources.see(view, bases[memory_of(view)], known, _and(known.through, name))
+    def _hand_on(self, name: str, took: list[Taken], gave: list[Any], *, is_write: bool) -> None:
+        there = {} if is_write else {each.memory: each for each in reversed(took)}
+        memories = [memory_of(tensor) for tensor in gave]
+        made = [(tensor, memory) for tensor, memory in zip(gave, memories, strict=True) if memory not in there]
+        if not made:
+            for view, memory in zip(gave, memories, strict=True):
+                base = there[memory]
+                self._sources.see(view, base.tensor, base.source, _and(base.source.through, name))
         elif name in _COPYING and len(took) == 1:
-            source = took[0][1]
-            self._sources.set(made[0], Source(source.node, _and(source.through, name)))
+            source = took[0].source
+            self._sources.set(*made[0], Source(source.node, _and(source.through, name)))
         else:
             node = self._node("operator", _shown(name), self._open[-1] if self._open else 0)
-            for tensor, source in took:
-                self._reaches(tensor, source, node)
-            for tensor in made:
-                self._sources.set(tensor, Source(node, ()))
+            for each in took:
+                self._reaches(each.tensor, each.source, node)
+            self._sources.set_all(made, Source(node, ()))
 
     def finish(self, result: Any) -> None:
         """Know what the model gave."""
@@ -198,16 +197,17 @@ class FlowRecorder:
         )
         return tuple(operators), tuple(edges)
 
-    def _ran_in(self, node: int, took: list[tuple[Any, Source]], made: list[Any]) -> None:
+    def _ran_in(self, closed: _Closed, took: list[Taken], gave: list[Any], *, is_write: bool) -> None:
         """Within a call that is one node: what comes from elsewhere reaches it, what is made of that is its own."""
-        for tensor, source in took:
-            memory = memory_of(tensor)
-            if source.node != node and source.node not in self._met and memory not in self._memory_met:
-                self._met.add(source.node)
-                self._memory_met.add(memory)
-                self._reaches(tensor, source, node)
-        for tensor in made:
-            self._sources.set(tensor, Source(node, ()))
+        for tensor, memory, source in took:
+            if source.node != closed.own.node and source.node not in closed.met and memory not in closed.memory_met:
+                closed.met.add(source.node)
+                closed.memory_met.add(memory)
+                self._reaches(tensor, source, closed.own.node)
+        if took:
+            there = () if is_write else [each.memory for each in took]
+            memories = [(tensor, memory_of(tensor)) for tensor in gave]
+            self._sources.set_all([each for each in memories if each[1] not in there], closed.own)
 
     def _reaches(self, tensor: Any, source: Source, node: int) -> None:
         shapes, dtypes = describe_tensors((tensor,))
@@ -218,9 +218,19 @@ class FlowRecorder:
         return len(self._nodes) - 1
 
 
-def _name(func: Any) -> str:
-    packet = getattr(func, "_overloadpacket", func)
-    return str(getattr(packet, "__name__", packet)).rpartition(".")[2]
+def _named(func: Any) -> tuple[str, bool]:
+    """What an operator is called, and whether it may write."""
+    found = _NAMED.get(func)
+    if found is None:
+        packet = getattr(func, "_overloadpacket", func)
+        schema = getattr(func, "_schema", None)
+        name = str(getattr(packet, "__name__", packet)).rpartition(".")[2]
+        found = _NAMED[func] = name, schema is not None and bool(schema.is_mutable)
+    return found
+
+
+_NAMED: dict[Any, tuple[str, bool]] = {}
+"""One entry per operator, whatever the model."""
 
 
 def _shown(name: str) -> str:
@@ -232,11 +242,6 @@ def _and(through: Through, name: str) -> Through:
     shown = _shown(name)
     is_told = through[-1:] != (shown,) and shown not in _UNTOLD and len(through) < _MOST_NAMES
     return (*through, shown) if is_told else through
-
-
-def _may_write(func: Any) -> bool:
-    schema = getattr(func, "_schema", None)
-    return schema is not None and bool(schema.is_mutable)
 
 
 def _outs(func: Any, kwargs: Mapping[str, Any]) -> dict[str, None]:
@@ -256,7 +261,7 @@ def _written(func: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> list[
 
 def _has_no_modules(module: Any) -> bool:
     """Whether a module has no others in it, but for what makes up its weights."""
-    if not is_module(module) or is_a(module, torch.jit.ScriptModule):
+    inside = instance_dict(module).get("_modules") if is_module(module) else None
+    if not inside or is_a(module, torch.jit.ScriptModule):
         return True
-    inside = instance_dict(module).get("_modules") or {}
     return all(name == "parametrizations" for name in dict.keys(inside))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from functools import lru_cache
 from hashlib import blake2b
 from types import BuiltinFunctionType, FunctionType
 from typing import Any
@@ -40,6 +39,7 @@ class ModuleSettings:
     def __init__(self) -> None:
         self._of_modules: dict[int, str] = {}
         self._of_objects: dict[int, str] = {}
+        self._of_names: dict[tuple[str, ...], list[str]] = {}
         self._of_values: dict[tuple[Any, ...], str] = {}
         self._n_left = 0
 
@@ -60,11 +60,11 @@ class ModuleSettings:
     def _read(self, module: Any) -> str:
         own = instance_dict(module)
         self._n_left = _MOST_VALUES
-        items = [each for each in plain_items(own) if _is_setting(each[0])]
+        items = [(name, own.get(name)) for name in self._names(own)]
         for registry in ("_parameters", "_buffers"):  # such as a bias that isn't there
             held = own.get(registry)
-            if is_a(held, dict):
-                items += [each for each in plain_items(held) if each[1] is None and _is_setting(each[0])]
+            if held and is_a(held, dict):
+                items += [each for each in plain_items(held) if each[1] is None and type(each[0]) is str]
         # Most modules hold numbers and texts alone, and many the same: the text of these is made once.
         key = tuple([(name, type(value), value) for name, value in items if _is_hashed(value)])
         if len(key) < len(items):
@@ -73,6 +73,16 @@ class ModuleSettings:
         found = self._of_values.get(key)
         if found is None:
             found = self._of_values[key] = self._text_of_items(items, _MOST_NESTED)
+        return found
+
+    def _names(self, own: dict[str, Any]) -> list[str]:
+        """Names of a module's settings; most modules have the attributes that others have."""
+        names = tuple(own)
+        if set(map(type, names)) != {str}:
+            return [name for name in names if _is_setting(name)]
+        found = self._of_names.get(names)
+        if found is None:
+            found = self._of_names[names] = [name for name in names if _is_setting(name)]
         return found
 
     def _text_of_items(self, items: Iterable[tuple[str, Any]], nested: int) -> str:
@@ -111,12 +121,7 @@ class ModuleSettings:
 
 
 def _is_setting(name: Any) -> bool:
-    return type(name) is str and name not in _LEFT_OUT and not _tells_which(name)
-
-
-@lru_cache(maxsize=4_096)
-def _tells_which(name: str) -> bool:
-    return _WHICH.fullmatch(name) is not None
+    return type(name) is str and name not in _LEFT_OUT and _WHICH.fullmatch(name) is None
 
 
 def _is_hashed(value: Any) -> bool:

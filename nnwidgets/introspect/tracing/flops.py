@@ -14,7 +14,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from nnwidgets.introspect.data_flow.recorder import FlowRecorder
 from nnwidgets.introspect.safe_access.holders import is_dtensor
-from nnwidgets.introspect.safe_access.objects import no_torch_function
+from nnwidgets.introspect.safe_access.objects import is_tensor, no_torch_function
 from nnwidgets.introspect.safe_access.tensors_in import tensors_among
 from nnwidgets.introspect.tracing.cut_tensors import CutTensors
 
@@ -162,10 +162,23 @@ def _work(
     if formula is None:
         return None if _may_hide_products(packet) else 0
     try:
-        return int(formula(*args, **kwargs, out_val=out))
+        raw = getattr(formula, "__wrapped__", None)
+        if raw is None or isinstance(out, (list, tuple)) or any(map(_may_hold_tensors, (*args, *kwargs.values()))):
+            return int(formula(*args, **kwargs, out_val=out))
+        # What torch wraps its formulas in looks for tensors in all that an operator is given, for longer than most run.
+        of_names = {name: _shape_of(value) for name, value in kwargs.items()}
+        return int(raw(*map(_shape_of, args), **of_names, out_shape=_shape_of(out)))
     except (TypeError, ValueError, RuntimeError, AssertionError, IndexError, AttributeError):
         # A shape the formula doesn't foresee (ragged, symbolic): the work was done, how much isn't known.
         return None
+
+
+def _shape_of(value: Any) -> Any:
+    return value.shape if is_tensor(value) else value
+
+
+def _may_hold_tensors(value: Any) -> bool:
+    return isinstance(value, (list, tuple)) and any(type(each) is not int for each in value)
 
 
 def _fake_mode() -> Any:
