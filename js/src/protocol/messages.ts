@@ -918,6 +918,7 @@ export interface TraceReply {
  * show: a module's path; what it is in is opened too.
  * find: words, each part of a name or a class, or of the shape of what a box gave, as "2x4". nth: which of the boxes
  *     found is to be shown; what it is in is opened too.
+ * widest: the most nodes directly in a box, as a reply has it: with its `opened`, the same graph is given again.
  * mermaid: whether to give it as a Mermaid flowchart too.
  */
 export interface GraphBody {
@@ -926,6 +927,7 @@ export interface GraphBody {
   readonly show?: string;
   readonly find?: string;
   readonly nth?: number;
+  readonly widest?: number;
   readonly mermaid?: boolean;
 }
 
@@ -1017,6 +1019,7 @@ export interface GraphFound {
  * nodes: in the order they began, boxes before what is in them.
  * opened: keys of the boxes that are open.
  * n_closed: how many of those asked for aren't.
+ * widest: the most nodes directly in a box: of more, ranges of them are boxes in it.
  * shown: place of the node that stands for what was to be shown, None where it wasn't called.
  * failed_at, error: as in a trace.
  * found: where something was to be found.
@@ -1027,6 +1030,7 @@ export interface GraphReply {
   readonly edges: readonly GraphEdge[];
   readonly opened: readonly string[];
   readonly n_closed: number;
+  readonly widest: number;
   readonly shown: number | null;
   readonly failed_at: string | null;
   readonly error: string | null;

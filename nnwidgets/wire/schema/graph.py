@@ -15,6 +15,7 @@ class GraphBody(ModelBody):
     show: a module's path; what it is in is opened too.
     find: words, each part of a name or a class, or of the shape of what a box gave, as "2x4". nth: which of the boxes
         found is to be shown; what it is in is opened too.
+    widest: the most nodes directly in a box, as a reply has it: with its `opened`, the same graph is given again.
     mermaid: whether to give it as a Mermaid flowchart too.
     """
 
@@ -22,6 +23,7 @@ class GraphBody(ModelBody):
     show: NotRequired[str]
     find: NotRequired[str]
     nth: NotRequired[int]
+    widest: NotRequired[int]
     mermaid: NotRequired[bool]
 
 
@@ -113,6 +115,7 @@ class GraphReply(TypedDict):
     nodes: in the order they began, boxes before what is in them.
     opened: keys of the boxes that are open.
     n_closed: how many of those asked for aren't.
+    widest: the most nodes directly in a box: of more, ranges of them are boxes in it.
     shown: place of the node that stands for what was to be shown, None where it wasn't called.
     failed_at, error: as in a trace.
     found: where something was to be found.
@@ -123,6 +126,7 @@ class GraphReply(TypedDict):
     edges: list[GraphEdge]
     opened: list[str]
     n_closed: int
+    widest: int
     shown: int | None
     failed_at: str | None
     error: str | None

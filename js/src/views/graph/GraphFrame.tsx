@@ -198,7 +198,7 @@ export function GraphFrame(props: GraphFrameProps) {
   useEffect(() => () => onHover(null), []);
 
   const mermaid = async (): Promise<string> =>
-    (await client.request("graph", { opened: reply.opened, mermaid: true })).body.mermaid ?? "";
+    (await client.request("graph", { opened: reply.opened, widest: reply.widest, mermaid: true })).body.mermaid ?? "";
   const save = (): void => {
     const link = document.createElement("a");
     link.href = URL.createObjectURL(new Blob([standaloneSvg(svg.current as SVGSVGElement)], { type: "image/svg+xml" }));

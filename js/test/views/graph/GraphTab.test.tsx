@@ -49,6 +49,7 @@ function graph(isOpen: boolean, change: Partial<GraphReply> = {}): GraphReply {
         ],
     opened: isOpen ? ["2"] : [],
     n_closed: 0,
+    widest: 100,
     shown: null,
     failed_at: null,
     error: null,

@@ -47,13 +47,15 @@ def answer_graph(session: Session, body: Mapping[str, Any], job: Job) -> GraphRe
         told["nth"] = body["nth"] % len(found.numbers)
         number = found.numbers[told["nth"]]
     error = inert(trace.error, 2_000) if trace.error is not None else None
-    for shown, n_closed in _smaller_and_smaller(view, body.get("opened"), number, job):
+    widths = [widest for widest in _WIDEST if widest <= body.get("widest", _WIDEST[0])] or _WIDEST[-1:]
+    for shown, n_closed, widest in _smaller_and_smaller(view, body.get("opened"), number, widths, job):
         graph = shown.graph()
         reply: GraphReply = {
             "nodes": list(_nodes(session, view, shown, Counter(map(shown.shown_as.__getitem__, found.numbers)))),
             "edges": [_edge(edge) for edge in graph.edges],
             "opened": shown.opened,
             "n_closed": n_closed,
+            "widest": widest,
             "shown": None if number is None or shown.shown_as[number] < 0 else shown.shown_as[number],
             "failed_at": trace.failed_at,
             "error": error,
@@ -68,13 +70,13 @@ def answer_graph(session: Session, body: Mapping[str, Any], job: Job) -> GraphRe
 
 
 def _smaller_and_smaller(
-    view: FlowView, opened: Sequence[str] | None, number: int | None, job: Job
-) -> Iterator[tuple[ShownNodes, int]]:
+    view: FlowView, opened: Sequence[str] | None, number: int | None, widths: Sequence[int], job: Job
+) -> Iterator[tuple[ShownNodes, int, int]]:
     """What is shown where these boxes are open, then with fewer of them, then with fewer nodes in each.
 
-    Beside it, how many of those asked for aren't open. What has too many nodes is left out.
+    Beside it, how many of those asked for aren't open, and the most nodes in a box. What has too many is left out.
     """
-    for widest in _WIDEST:
+    for widest in widths:
         kept = list(opened)[-_MOST_OPENED:] if opened is not None else view.show_few(widest).opened
         if number is not None:
             kept += view.boxes_around(number, kept, widest)
@@ -87,11 +89,11 @@ def _smaller_and_smaller(
             job.check()
             shown = view.show(set(kept).difference(others[:n_dropped]), widest)
             if len(shown.nodes) <= _MOST_NODES:
-                yield shown, len(asked.difference(shown.opened))
+                yield shown, len(asked.difference(shown.opened)), widest
             if n_dropped >= len(others):
                 break
             n_dropped = 2 * n_dropped or 1
-    yield view.show((), _WIDEST[-1]), len(set(opened or ()))
+    yield view.show((), _WIDEST[-1]), len(set(opened or ())), _WIDEST[-1]
 
 
 def _nodes(session: Session, view: FlowView, shown: ShownNodes, n_found: Mapping[int, int]) -> Iterator[GraphNode]:
