@@ -30,7 +30,7 @@ from nnwidgets.introspect.safe_access.objects import (
     no_torch_function,
     type_name,
 )
-from nnwidgets.introspect.safe_access.scan import ModelScan, read
+from nnwidgets.introspect.safe_access.scan import ModelScan, gc_paused, read
 from nnwidgets.introspect.safe_access.tensors_in import tensors_in
 from nnwidgets.introspect.tracing.flops import OperatorCounter
 from nnwidgets.introspect.tracing.hooks import CallRecorder, Observer, probing
@@ -167,9 +167,10 @@ def run(
     if failure is None and observer is None and torch.is_grad_enabled() and any(True for _ in tensors_in(result)):
         with no_torch_function():
             saved = SavedBytes(result, filter(is_tensor, scan.slot_values))
-    operators, edges = recorder.flow(paths, result)
+    with gc_paused():
+        operators, edges = recorder.flow(paths, result)
+        calls = recorder.calls(paths, saved)
     result = None
-    calls = recorder.calls(paths, saved)
     failed_at = None if failure is None else recorder.failed_at(failure, paths)
     error = None if failure is None else error_text(failure)
     # The failure's traceback holds this frame, and through it the inputs: neither may hold the other on.
