@@ -27,6 +27,11 @@ def cnn():
     )  # fmt: skip
 
 
+def swish():
+    """Activations whose backward has a kernel of its own, beside a rule that rounds otherwise."""
+    return nn.Sequential(nn.Linear(20, 20), nn.SiLU(), nn.Linear(20, 20), nn.Mish(), nn.Linear(20, 3))
+
+
 class Twice(nn.Module):
     """A module called twice, and a residual."""
 
@@ -106,7 +111,7 @@ def first_of(output):
     return floats_of(output)[0].float().square().mean()
 
 
-@pytest.mark.parametrize("make", [mlp, cnn, Twice, Nested])
+@pytest.mark.parametrize("make", [mlp, cnn, swish, Twice, Nested])
 @pytest.mark.parametrize("autocast", [False, True])
 def test_each_number_is_that_of_hooks(make, autocast):
     torch.manual_seed(0)

@@ -190,10 +190,14 @@ def _formula(packet: Any) -> Callable[..., int] | None:
 
 
 def _has_parts(func: torch._ops.OpOverload) -> bool:
+    """Whether an operator is made of others; not where it has a kernel of its own too, which rounds otherwise."""
     known = _PARTS.get(func)
     if known is None:
-        known = func.namespace != "prim" and func.has_kernel_for_dispatch_key(
-            torch._C.DispatchKey.CompositeImplicitAutograd  # noqa: SLF001 - torch's name
+        keys = torch._C.DispatchKey  # noqa: SLF001 - torch's name
+        known = (
+            func.namespace != "prim"
+            and func.has_kernel_for_dispatch_key(keys.CompositeImplicitAutograd)
+            and not func.has_kernel_for_dispatch_key(keys.CPU)
         )
         _PARTS[func] = known
     return known
