@@ -33,38 +33,42 @@ class CallTree:
     def __init__(
         self, calls: Sequence[TraceCall], operators: Sequence[TraceOperator], edges: Sequence[TraceEdge]
     ) -> None:
-        self.things: list[TraceCall | TraceOperator] = []
-        self.parents: list[int] = []
-        self.ends: list[int] = []
+        things: list[TraceCall | TraceOperator] = []
+        parents: list[int] = []
         numbers_of_calls: list[int] = []
         numbers_of_operators: list[int] = []
-        open_calls: list[int] = []
+        last_at_depth: list[int] = []
+        waiting = iter(operators)
+        operator = next(waiting, None)
         for at in range(len(calls) + 1):
-            while len(numbers_of_operators) < len(operators):
-                operator = operators[len(numbers_of_operators)]
-                if operator.n_calls_before > at:
-                    break
-                around = numbers_of_calls[operator.call] if at and operator.kind == "operator" else -1
-                self._close(open_calls, around)
-                numbers_of_operators.append(self._add(operator, around))
+            while operator is not None and operator.n_calls_before <= at:
+                numbers_of_operators.append(len(things))
+                parents.append(numbers_of_calls[operator.call] if at and operator.kind == "operator" else -1)
+                things.append(operator)
+                operator = next(waiting, None)
             if at < len(calls):
                 call = calls[at]
-                self._close(open_calls, open_calls[call.depth - 1] if call.depth else -1)
-                number = self._add(call, open_calls[-1] if open_calls else -1)
-                numbers_of_calls.append(number)
-                open_calls.append(number)
-        self._close(open_calls, -1)
-
-        def number_of(end: int) -> int:
-            return numbers_of_calls[end] if end >= 0 else numbers_of_operators[~end]
-
+                numbers_of_calls.append(len(things))
+                parents.append(last_at_depth[call.depth - 1] if call.depth else -1)
+                last_at_depth[call.depth :] = (len(things),)
+                things.append(call)
+        self.things, self.parents = things, parents
+        self.ends: list[int] = [*range(1, len(things) + 1)]
+        for number in reversed(range(len(things))):
+            around = parents[number]
+            if around >= 0 and self.ends[around] < self.ends[number]:
+                self.ends[around] = self.ends[number]
+        # Of operators edges have ``~index``: the first is the last here.
+        numbers = [*numbers_of_calls, *reversed(numbers_of_operators)]
+        sources, targets = [numbers[edge.source] for edge in edges], [numbers[edge.target] for edge in edges]
         wires = [
-            Wire(number_of(edge.source), number_of(edge.target), edge.shape, edge.dtype, edge.through) for edge in edges
+            Wire(source, target, edge.shape, edge.dtype, edge.through)
+            for source, target, edge in zip(sources, targets, edges, strict=True)
         ]
-        self._by_target, self._into = _by_end(wires, [wire.target for wire in wires], len(self))
-        self._by_source, self._out_of = _by_end(wires, [wire.source for wire in wires], len(self))
+        self._by_target, self._into = _by_end(wires, targets, len(self))
+        self._by_source, self._out_of = _by_end(wires, sources, len(self))
         self._entering: dict[tuple[int, int], list[Wire]] = {}
-        self.wired = {end for wire in wires for end in wire[:2]}
+        self.wired = {*sources, *targets}
         self.n_calls = [0, *itertools.accumulate(isinstance(thing, TraceCall) for thing in self.things)]
 
     def __len__(self) -> int:
@@ -82,9 +86,9 @@ class CallTree:
         """The edges, by the nodes that take."""
         return self._by_target
 
-    def out_of(self, node: int) -> list[Wire]:
-        """The edges that a node gives."""
-        return self._by_source[self._out_of[node] : self._out_of[node + 1]]
+    def out_of(self, start: int, end: int) -> list[Wire]:
+        """The edges that nodes of these numbers give."""
+        return self._by_source[self._out_of[start] : self._out_of[end]]
 
     def n_given(self, start: int, end: int) -> int:
         """How many edges nodes of these numbers give."""
@@ -94,27 +98,16 @@ class CallTree:
         """How many edges nodes of these numbers take."""
         return self._into[end] - self._into[start]
 
-    def into_node(self, node: int) -> list[Wire]:
-        """The edges that a node takes."""
-        return self._by_target[self._into[node] : self._into[node + 1]]
+    def into_all(self, start: int, end: int) -> list[Wire]:
+        """The edges that nodes of these numbers take, from each other too."""
+        return self._by_target[self._into[start] : self._into[end]]
 
     def into(self, start: int, end: int) -> list[Wire]:
         """The edges that nodes of these numbers are given by others."""
         key = start, end
         if key not in self._entering:
-            within = self._by_target[self._into[start] : self._into[end]]
-            self._entering[key] = [wire for wire in within if not start <= wire[0] < end]
+            self._entering[key] = [wire for wire in self.into_all(*key) if not start <= wire[0] < end]
         return self._entering[key]
-
-    def _add(self, thing: TraceCall | TraceOperator, parent: int) -> int:
-        self.things.append(thing)
-        self.parents.append(parent)
-        self.ends.append(len(self.things))
-        return len(self.things) - 1
-
-    def _close(self, open_calls: list[int], down_to: int) -> None:
-        while open_calls and open_calls[-1] != down_to:
-            self.ends[open_calls.pop()] = len(self.things)
 
 
 def depths(tree: CallTree) -> Sequence[int]:

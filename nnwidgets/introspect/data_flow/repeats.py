@@ -159,27 +159,25 @@ class Repeats:
     def _inside(self, start: int, size: int) -> _Ports:
         """What flows within a unit."""
         return frozenset(
-            (number - start, wire.target - start, *wire[2:])
-            for number in range(start, start + size)
-            for wire in self._tree.out_of(number)
-            if start <= wire.target < start + size
+            (source - start, target - start, *what)
+            for source, target, *what in self._tree.out_of(start, start + size)
+            if start <= target < start + size
         )
 
     def _ins(self, first: int, size: int, at: int) -> _Ports:
         """What enters a unit: from the one before, from one before that, from elsewhere."""
         start = first + at * size
         found = set()
-        for number in range(start, start + size):
-            for source, _, *what in self._tree.into_node(number):
-                if start <= source < start + size:
-                    continue
-                if start - size <= source < start and at:
-                    end: tuple[Any, ...] = ("link", source - (start - size))
-                elif first <= source < start:
-                    end = ("back", source - first)
-                else:
-                    end = ("from", source)
-                found.add((*end, number - start, *what))
+        for source, target, *what in self._tree.into_all(start, start + size):
+            if start <= source < start + size:
+                continue
+            if start - size <= source < start and at:
+                end: tuple[Any, ...] = ("link", source - (start - size))
+            elif first <= source < start:
+                end = ("back", source - first)
+            else:
+                end = ("from", source)
+            found.add((*end, target - start, *what))
         return frozenset(found)
 
     def _outs(self, first: int, size: int, at: int, *, is_last: bool = False) -> _Ports:
@@ -187,10 +185,9 @@ class Repeats:
         start = first + at * size
         behind = start + (size if is_last else 2 * size)
         return frozenset(
-            (wire.source - start, *wire[1:])
-            for number in range(start, start + size)
-            for wire in self._tree.out_of(number)
-            if not start <= wire.target < behind
+            (source - start, target, *what)
+            for source, target, *what in self._tree.out_of(start, start + size)
+            if not start <= target < behind
         )
 
 
@@ -243,16 +240,19 @@ def _are_alike(kinds: Sequence[int], at: int, period: int, n: int) -> bool:
 
 def _kinds(tree: CallTree) -> list[int]:
     """A number for each node, the same for those that are alike inside: classes, names, settings, shapes, wires."""
+    things, parents = tree.things, tree.parents
     wires: defaultdict[int, list[Any]] = defaultdict(list)
-    for wire in tree.wires:
-        box = _common(tree, wire.source, wire.target)
+    for source, target, *what in tree.wires:
+        box = parents[source]
+        if box != parents[target]:
+            box = _common(parents, box, parents[target])
         if box >= 0:
-            wires[box].append((wire.source - box, wire.target - box, *wire[2:]))
+            wires[box].append((source - box, target - box, *what))
     inside: defaultdict[int, list[Any]] = defaultdict(list)
     known: dict[Any, int] = {}
     kinds = [0] * len(tree)
     for number in reversed(range(len(tree))):
-        thing, parent = tree.things[number], tree.parents[number]
+        thing, parent = things[number], parents[number]
         said: tuple[Any, ...]
         if isinstance(thing, TraceCall):
             # Where the work isn't the same, neither is what does it: attributes don't tell all.
@@ -263,14 +263,12 @@ def _kinds(tree: CallTree) -> list[int]:
             said = thing.kind, thing.name
         kinds[number] = known.setdefault(said, len(known))
         if parent >= 0:
-            inside[parent].append((_name_within(tree.things[parent], thing), kinds[number]))
+            inside[parent].append((_name_within(things[parent], thing), kinds[number]))
     return kinds
 
 
-def _common(tree: CallTree, one: int, other: int) -> int:
-    """The innermost box that both are in; -1 where there is none."""
-    parents = tree.parents
-    one, other = parents[one], parents[other]
+def _common(parents: Sequence[int], one: int, other: int) -> int:
+    """The innermost box that two are or are in; -1 where there is none."""
     while one != other:
         if one > other:
             one = parents[one]
@@ -283,4 +281,5 @@ def _name_within(outer: Any, inner: Any) -> str:
     """How a call's module is named by the one around it; the whole path where it isn't in that."""
     if not isinstance(inner, TraceCall):
         return ""
-    return inner.path.removeprefix(f"{outer.path}.") if outer.path else inner.path
+    n, path = len(outer.path), inner.path
+    return path[n + 1 :] if n and path[n : n + 1] == "." and path.startswith(outer.path) else path
