@@ -7,6 +7,8 @@ import os
 import resource
 import shutil
 import signal
+import subprocess
+import sys
 import time
 import warnings
 from contextlib import contextmanager
@@ -308,13 +310,11 @@ def test_ranks_that_read_different_files_without_checksums_load_nothing(ranks):
 def test_whoever_dies_while_files_of_another_format_go_leaves_one_whole_checkpoint(ranks, tmp_path):
     """The first rank's steps are those of a process alone; one is forked off for each point at which it ends."""
     seen = set()
-    for number in range(1, 9):
-        folder = tmp_path / str(number)
+    folders = {number: tmp_path / str(number) for number in range(1, 9)}
+    for folder in folders.values():
         shutil.copytree(ranks[0] / "slow", folder)
-        pid = os.fork()
-        if not pid:
-            _end_at(number, folder)
-        os.waitpid(pid, 0)
+    subprocess.run([sys.executable, "-m", __name__, tmp_path, *map(str, folders)], check=True)
+    for number, folder in folders.items():
         held = nnw.read(folder)
         values = {float(each) for tensor in held.values() for each in tensor.flatten()[:1]}
         seen.add(values == {7.0})
@@ -347,3 +347,17 @@ def _end_at(number, folder):
                      folder, overwrite=True, shard_size=2_000)  # fmt: skip
     finally:
         os._exit(0)
+
+
+def _die(folder, numbers):
+    """From a process with one thread: of another, a child may wait for a thread that it hasn't."""
+    for number in numbers:
+        pid = os.fork()
+        if not pid:
+            _end_at(int(number), folder / number)
+        os.waitpid(pid, 0)
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    _die(Path(sys.argv[1]), sys.argv[2:])
