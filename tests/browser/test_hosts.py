@@ -116,6 +116,7 @@ def test_everything_is_reached_by_keyboard(stage: Stage):
 def test_a_forward_is_run_and_its_graph_followed(stage: Stage):
     explorer = stage.find()
     explorer.filter("")
+    explorer.select("")
     panel = explorer.tab("Graph")
     panel.get_by_label("Size", exact=True).fill("2,20")
     panel.get_by_role("button", name="Run a forward").click()
