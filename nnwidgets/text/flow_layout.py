@@ -10,9 +10,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from nnwidgets.formatting import cut, exact_count, inert, shape_text, width
+from nnwidgets.formatting import cut, inert, shape_text, width
 from nnwidgets.introspect.data_flow.flow_graph import FlowEdge, FlowGraph, FlowNode
-from nnwidgets.introspect.data_flow.written import node_name
+from nnwidgets.introspect.data_flow.written import node_title
 
 MOST_DRAWN = 60
 """Nodes of a graph that is drawn; a larger one is only told."""
@@ -116,10 +116,7 @@ def lay_out_flow(graph: FlowGraph) -> FlowLayout:
 
 
 def _box(graph: FlowGraph, node: FlowNode, shapes: list[str]) -> Box:
-    parent = None if node.parent is None else graph.nodes[node.parent]
-    times = f"{exact_count(node.n_repeats)} × " if node.n_repeats > 1 else ""
-    name = node_name(node, parent.name if parent is not None and parent.kind == "module" else "")
-    title = times + (name or ("" if times else "the model itself")) + (" ✗ raised" if node.failed else "")
+    title = node_title(node, graph, of_row="")
     told = ", ".join(shapes[:_MOST_SHAPES]) + (", …" if len(shapes) > _MOST_SHAPES else "")
     title, class_name, told = (cut(inert(each, 200), _MOST_LETTERS) for each in (title, node.class_name, told))
     return Box(node, title, class_name, told)

@@ -19,13 +19,16 @@ from nnwidgets.server.handlers.edit.initializers import answer_initializers
 from nnwidgets.server.handlers.edit.overlay import overlay
 from nnwidgets.server.handlers.edit.target import resolve_target
 from nnwidgets.server.session.session import Session
+from nnwidgets.wire import dispatch
 
 
-class Job:
-    """A request that nobody cancels, or somebody did."""
+class Job(dispatch.Job):
+    """A request that nobody cancels, or somebody did; what waits for its reply is done at once."""
 
     def __init__(self, *, cancelled=False):
-        self.cancelled = cancelled
+        super().__init__("1", lambda *_: None)
+        if cancelled:
+            self.cancel()
 
     def after_reply(self, call):
         call()

@@ -11,6 +11,7 @@ import torch
 from IPython.core.interactiveshell import InteractiveShell
 
 from nnwidgets.introspect.safe_access import exclusion
+from nnwidgets.introspect.statistics.exact_stats import CancelledError
 from nnwidgets.server.notebook import ipykernel, main_thread
 
 
@@ -102,7 +103,7 @@ def test_work_for_the_main_thread_waits_until_no_cell_runs_nobody_has_the_model_
     waiting, net = [], torch.nn.Linear(2, 2)
     loop = types.SimpleNamespace(add_callback=waiting.append)
     monkeypatch.setattr(main_thread, "running_kernel", lambda: types.SimpleNamespace(io_loop=loop))
-    assert main_thread.on_main_thread(net, threading.get_ident, lambda: False) == threading.get_ident()
+    assert main_thread.on_main_thread(net, threading.get_ident) == threading.get_ident()
     assert not waiting
 
     def run_what_waits():
@@ -112,14 +113,21 @@ def test_work_for_the_main_thread_waits_until_no_cell_runs_nobody_has_the_model_
 
     with ThreadPoolExecutor() as pool:
 
-        def ask(work, is_cancelled=lambda: False):
-            return pool.submit(main_thread.on_main_thread, net, work, is_cancelled)
+        def do(work, check):
+            with exclusion.wanted_as_long_as(check):
+                return main_thread.on_main_thread(net, work)
+
+        def ask(work, check=lambda: None):
+            return pool.submit(do, work, check)
+
+        def call_off():
+            raise CancelledError("Nobody wants it.")
 
         answer = ask(threading.get_ident)
         run_what_waits()
         assert answer.result() == threading.get_ident()
 
-        assert isinstance(ask(threading.get_ident, lambda: True).exception(), main_thread.CancelledError)
+        assert isinstance(ask(threading.get_ident, call_off).exception(), CancelledError)
         waiting.pop()()
 
         answer = ask(lambda: 1 / 0)
@@ -139,7 +147,7 @@ def test_work_for_the_main_thread_waits_until_no_cell_runs_nobody_has_the_model_
         pool.submit(have_the_model)
         is_had.wait()
         waiting.pop()()
-        assert isinstance(ask(threading.get_ident, lambda: True).exception(), main_thread.CancelledError)
+        assert isinstance(ask(threading.get_ident, call_off).exception(), CancelledError)
         assert not waiting
         assert not answer.done()
         given_back.set()

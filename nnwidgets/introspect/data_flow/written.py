@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
-from nnwidgets.formatting import inert, shape_text
+from nnwidgets.formatting import exact_count, inert, shape_text
 
 if TYPE_CHECKING:
     from nnwidgets.introspect.data_flow.flow_graph import FlowEdge, FlowGraph, FlowNode
@@ -40,6 +40,14 @@ def node_name(node: FlowNode, within: str = "") -> str:
     if node.kind in {"input", "output"}:
         name = f"{node.kind} {name}".strip()
     return f"{name} … {last}" if last and last != name else name
+
+
+def node_title(node: FlowNode, graph: FlowGraph, of_row: str = "in a row") -> str:
+    """What a node is called in its place, for how many it stands, and whether it raised."""
+    parent = None if node.parent is None else graph.nodes[node.parent]
+    times = f"{exact_count(node.n_repeats)} × " if node.n_repeats > 1 else ""
+    name = node_name(node, parent.name if parent is not None and parent.kind == "module" else "")
+    return f"{times}{name or (of_row if times else 'the model itself')}" + (" ✗ raised" if node.failed else "")
 
 
 def edge_label(edge: FlowEdge) -> str:

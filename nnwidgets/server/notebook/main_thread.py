@@ -8,8 +8,7 @@ from concurrent.futures import Future, wait
 from contextlib import suppress
 from typing import Any, TypeVar
 
-from nnwidgets.introspect.safe_access.exclusion import alone_with
-from nnwidgets.introspect.statistics.exact_stats import CancelledError
+from nnwidgets.introspect.safe_access.exclusion import alone_with, check_wanted
 from nnwidgets.server.notebook.ipykernel import running_kernel
 
 Result = TypeVar("Result")
@@ -17,18 +16,12 @@ Result = TypeVar("Result")
 _ASKED_EVERY = 0.1
 
 
-def on_main_thread(module: object, work: Callable[[], Result], is_cancelled: Callable[[], bool]) -> Result:
+def on_main_thread(module: object, work: Callable[[], Result]) -> Result:
     """Do something with a model in the thread that cells run in, when none runs and no other thread has the model.
 
-    It is this thread that waits for that. Where there is no thread that cells run in, it is done here.
-
-    Raises:
-        CancelledError: It was called off before it began.
+    It is this thread that waits for that, as long as it is wanted (`wanted_as_long_as`). Where there is no thread
+    that cells run in, it is done here.
     """
-
-    def raise_where_cancelled() -> None:
-        if is_cancelled():
-            raise CancelledError("It was cancelled before it began.")
 
     def raise_in_use() -> None:
         raise _InUseError
@@ -39,19 +32,19 @@ def on_main_thread(module: object, work: Callable[[], Result], is_cancelled: Cal
 
     loop = getattr(running_kernel(), "io_loop", None)
     while True:
-        with alone_with(module, raise_where_cancelled):
+        with alone_with(module):
             if loop is None or threading.current_thread() is threading.main_thread():
                 return work()
         # If this thread still had the model, a cell that writes to it would wait for this, and this for the cell.
         with suppress(_InUseError):
-            return _on_loop(loop, work_unless_in_use, raise_where_cancelled)
+            return _on_loop(loop, work_unless_in_use)
 
 
 class _InUseError(Exception):
     """Another thread has the model by now."""
 
 
-def _on_loop(loop: Any, work: Callable[[], Result], raise_where_cancelled: Callable[[], None]) -> Result:
+def _on_loop(loop: Any, work: Callable[[], Result]) -> Result:
     future: Future[Result] = Future()
 
     def do() -> None:
@@ -64,8 +57,8 @@ def _on_loop(loop: Any, work: Callable[[], Result], raise_where_cancelled: Calla
     loop.add_callback(do)
     while not wait([future], timeout=_ASKED_EVERY).done:
         try:
-            raise_where_cancelled()
-        except CancelledError:
-            if future.cancel():
+            check_wanted()
+        except Exception:
+            if future.cancel():  # it hasn't begun
                 raise
     return future.result()

@@ -14,8 +14,8 @@ from nnwidgets.formatting import (
     short_bytes,
     short_count,
 )
-from nnwidgets.introspect.data_flow.flow_graph import FlowEdge, FlowGraph, FlowNode
-from nnwidgets.introspect.data_flow.written import node_name
+from nnwidgets.introspect.data_flow.flow_graph import FlowEdge, FlowGraph
+from nnwidgets.introspect.data_flow.written import node_title
 from nnwidgets.introspect.module_tree.nodes import ModuleNode, ModuleTree
 from nnwidgets.introspect.module_tree.text import count_text, lines, totals_text
 from nnwidgets.introspect.records import Finding, TensorEntry, TensorStats, TieGroup, TraceCall
@@ -230,7 +230,7 @@ def flow_page(graph: FlowGraph) -> Document:
     for node in graph.nodes:
         levels.append(0 if node.parent is None else levels[node.parent] + 1)
     rows = [
-        (str(node.id), "  " * min(level, 12) + _flow_name(node, graph), node.class_name, _taken(into.get(node.id, [])))
+        (str(node.id), "  " * min(level, 12) + node_title(node, graph), node.class_name, _taken(into.get(node.id, [])))
         for node, level in zip(graph.nodes[:MOST_ROWS], levels, strict=False)
     ]
     heads = ("#", "node", "class", "takes from #")
@@ -246,12 +246,6 @@ def flow_page(graph: FlowGraph) -> Document:
         said.append("↻ from the one before in the row")
     blocks.append(Note(" · ".join(said)))
     return tuple(blocks)
-
-
-def _flow_name(node: FlowNode, graph: FlowGraph) -> str:
-    name = node_name(node, "" if node.parent is None else graph.nodes[node.parent].name)
-    times = f"{exact_count(node.n_repeats)} × " if node.n_repeats > 1 else ""
-    return f"{times}{name or ('in a row' if times else 'the model itself')}" + (" ✗ raised" if node.failed else "")
 
 
 def _taken(edges: list[FlowEdge]) -> str:

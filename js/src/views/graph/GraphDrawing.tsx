@@ -100,15 +100,7 @@ export function GraphDrawing(props: GraphDrawingProps) {
             {...props}
             {...{ node, at, onMove }}
             {...(colour === undefined ? {} : { colour })}
-            share={
-              isBox(node)
-                ? 0
-                : colouring === "time"
-                  ? (node.seconds ?? 0) / (most || 1)
-                  : colouring === "activations"
-                    ? (node.signal?.level ?? 0)
-                    : 0
-            }
+            share={isBox(node) ? 0 : shareOf(node, colouring, most)}
           />
         );
       })}
@@ -118,6 +110,14 @@ export function GraphDrawing(props: GraphDrawingProps) {
 
 function isBox({ is_open, kind }: GraphNode): boolean {
   return is_open === true || kind === "row";
+}
+
+/** How much of a node is painted: of the longest time, or of the scale of activations. */
+function shareOf({ seconds, signal }: GraphNode, colouring: Colouring, longest: number): number {
+  if (colouring === "time") {
+    return (seconds ?? 0) / (longest || 1);
+  }
+  return colouring === "activations" ? (signal?.level ?? 0) : 0;
 }
 
 /** Classes by how often they are there; of more than there are colours, the rest has none. */

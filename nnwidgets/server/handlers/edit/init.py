@@ -30,7 +30,6 @@ from nnwidgets.server.notebook.variables import optimizer_name
 from nnwidgets.server.session.session import Session
 from nnwidgets.wire.codec import number
 from nnwidgets.wire.dispatch import Job
-from nnwidgets.wire.errors import RequestError
 from nnwidgets.wire.schema.changes import ChangedTensor, InitReply, StaleState
 
 _FINE_BINS = 1_024
@@ -62,8 +61,7 @@ def _fill(session: Session, body: Mapping[str, Any], job: Job, *, is_preview: bo
     before = _before(session, target, is_preview=is_preview)
     optimizers = session.optimizers()
     clears = body.get("clear_state", False)
-    if job.cancelled:
-        raise RequestError("cancelled", "The request was cancelled.")
+    job.check()
     how = initializer.function if initializer.kind == "user" else initializer.name
     seed = seed_of(body.get("seed"), body["path"])
     change = init(

@@ -16,7 +16,6 @@ from nnwidgets.server.handlers.edit.target import paths_meant, scope_of_filter, 
 from nnwidgets.server.handlers.registry import handles_over_ranks
 from nnwidgets.server.session.session import Session
 from nnwidgets.wire.dispatch import Job
-from nnwidgets.wire.errors import RequestError
 from nnwidgets.wire.schema.changes import InitializersReply, InitReply
 
 
@@ -58,8 +57,7 @@ def _fill(session: Session, body: Mapping[str, Any], job: Job, *, is_preview: bo
         kwargs = arguments_of(initializer, kwargs, body["path"])
     seed = seed_of(body.get("seed"), body["path"])
     paths = paths_meant(session, body)
-    if job.cancelled:
-        raise RequestError("cancelled", "The request was cancelled.")
+    job.check()
     change = session.ask(lambda model: init(model, paths, body["how"], seed=seed, preview=is_preview, **kwargs))
     if not is_preview:
         job.after_reply(partial(session.report_change, structure=False))

@@ -60,7 +60,6 @@ def answer_compare_inits(session: Session, body: Mapping[str, Any], job: Job) ->
             progress=tell,
             **inputs.kwargs,
         ),
-        lambda: job.cancelled,
     )
     groups = in_groups(range(len(found.points)))
     shown = [*(group[0] for group in groups[:-1]), *(group[-1] for group in groups[-1:])]

@@ -45,7 +45,6 @@ def answer_activations(session: Session, body: Mapping[str, Any], job: Job) -> S
         lambda: watched_activations(
             module, inputs.args, inputs.kwargs, loss=loss, input_size=inputs.input_size, watch=watch
         ),
-        lambda: job.cancelled,
     )
     for each in session.all_of_model():
         each.show_activations(found)

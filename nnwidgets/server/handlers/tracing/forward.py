@@ -45,13 +45,12 @@ def last_trace(session: Session) -> Trace:
 
 
 @handles("forward", long=True)
-def answer_forward(session: Session, body: Mapping[str, Any], job: Job) -> TraceReply:
+def answer_forward(session: Session, body: Mapping[str, Any], _job: Job) -> TraceReply:
     """Run a forward as `trace` does, in the thread that cells run in, and show it in every view of the model.
 
     Raises:
-        RequestError: `model-gone`, `invalid-target`: no such tensors, or neither these nor a size.
+        RequestError: `model-gone`, `cancelled`, `invalid-target`: no such tensors, or neither these nor a size.
         InvalidTargetError: The size is none, or the model is lazy.
-        CancelledError: The request was cancelled.
     """
     module, size = session.module, body.get("size", "").strip()
     inputs = [tensor_variable(name) for name in body.get("inputs", [])]
@@ -59,9 +58,7 @@ def answer_forward(session: Session, body: Mapping[str, Any], job: Job) -> Trace
         raise RequestError(
             "invalid-target", "A forward needs an input.", hint="Choose a tensor, or write its size, such as 2,20."
         )
-    found = on_main_thread(
-        module, lambda: trace(module, *inputs, input_size=None if inputs else size), lambda: job.cancelled
-    )
+    found = on_main_thread(module, lambda: trace(module, *inputs, input_size=None if inputs else size))
     _show_in_all(session, found)
     return trace_body(found)
 
